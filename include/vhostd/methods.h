@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The one table of the control socket's methods and their parameters. The daemon dispatches and
+ * checks parameters by it, `rpc.discover` prints it, vhostctl makes its usage text, its
+ * completion and its command line from it, and the tests hold the man pages against it.
+ *
+ * M(id, method, command, summary): id names the handler (`cmd_<id>`) and the parameter table;
+ * command is the vhostctl word, "" where vhostctl has none.
+ *
+ * P(name, type, flags, metavar, summary): a parameter. In vhostctl a POSITIONAL parameter is a
+ * bare word, any other is the option --name with '_' written as '-'; a BOOL is an option without
+ * a value. REQUIRED: refused when missing. CLI_NO: not offered by vhostctl.
+ *
+ * Types: STRING; SIZE (a number of bytes, or a string such as "512M": K M G T are powers of
+ * 1024); UINT; BOOL; LCORES (a string such as "1,3-5").
+ */
+#ifndef VHOSTD_METHODS_H
+#define VHOSTD_METHODS_H
+
+enum vhostd_param_type {
+	VHOSTD_PARAM_STRING,
+	VHOSTD_PARAM_SIZE,
+	VHOSTD_PARAM_UINT,
+	VHOSTD_PARAM_BOOL,
+	VHOSTD_PARAM_LCORES,
+};
+
+enum vhostd_param_flags {
+	VHOSTD_PARAM_OPTIONAL = 0,
+	VHOSTD_PARAM_REQUIRED = 1,
+	VHOSTD_PARAM_POSITIONAL = 2,
+	VHOSTD_PARAM_CLI_NO = 4,
+};
+
+/** One parameter of a method, or one key of a configuration object. */
+struct vhostd_param {
+	const char *name;
+	enum vhostd_param_type type;
+	unsigned int flags; /* enum vhostd_param_flags */
+	const char *metavar;
+	const char *summary;
+};
+
+#define VHOSTD_P(name, type, flags, metavar, summary)                                              \
+	{name, VHOSTD_PARAM_##type, flags, metavar, summary},
+
+#define VHOSTD_REQ_POS (VHOSTD_PARAM_REQUIRED | VHOSTD_PARAM_POSITIONAL)
+
+#define VHOSTD_METHODS(M)                                                                          \
+	M(device_add, "device.add", "add", "Add a disk and its vhost-user socket")                 \
+	M(device_del, "device.del", "del", "Delete a disk; in-flight requests complete first")     \
+	M(device_list, "device.list", "list", "List the disks")                                    \
+	M(device_show, "device.show", "show", "Show all there is to know about a disk")            \
+	M(device_resize, "device.resize", "resize",                                                \
+	  "Give a disk another size; without SIZE take over the file's")                           \
+	M(stats_get, "stats.get", "stats", "Show the request counters of all disks or of one")     \
+	M(lcore_list, "lcore.list", "lcores", "Show the lcores, what they serve and how busy")     \
+	M(log_level, "log.level", "log-level", "Show or set the log level")                        \
+	M(daemon_info, "daemon.info", "info", "Show the daemon's version, settings and limits")    \
+	M(daemon_shutdown, "daemon.shutdown", "shutdown", "Drain and end the daemon")              \
+	M(rpc_discover, "rpc.discover", "", "List the methods, their parameters and the errors")
+
+/* The keys of a disk: parameters of device.add and keys of a "devices" entry of the
+ * configuration file. */
+#define VHOSTD_PARAMS_device_add(P)                                                                \
+	P("name", STRING, VHOSTD_REQ_POS, "NAME", "1 to 64 of A-Z a-z 0-9 _ . -, no leading dot")  \
+	P("backend", STRING, VHOSTD_PARAM_REQUIRED, "KIND",                                        \
+	  "aio (file or block device), malloc (memory) or null (for measuring)")                   \
+	P("path", STRING, 0, "PATH", "aio: the file or block device; absolute")                    \
+	P("size", SIZE, 0, "SIZE",                                                                 \
+	  "capacity, such as 10G; aio: the default is all of the file; malloc, null: required")    \
+	P("block_size", UINT, 0, "BYTES", "logical block size, 512 (default) or 4096")             \
+	P("queues", UINT, 0, "N", "virtqueues offered, 1 (default) to 64")                         \
+	P("readonly", BOOL, 0, "", "the guest can't write")                                        \
+	P("serial", STRING, 0, "TEXT", "what the guest reads as the disk's serial; 20 bytes")      \
+	P("lcores", LCORES, 0, "LIST", "lcores that may serve it, such as 1,3-5; default: all")
+
+#define VHOSTD_PARAMS_device_del(P)                                                                \
+	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
+	P("force", BOOL, 0, "", "also with a connected front end, which is disconnected")          \
+	P("no_wait", BOOL, 0, "", "answer when the deletion has begun, not when it has ended")
+
+#define VHOSTD_PARAMS_device_list(P)
+
+#define VHOSTD_PARAMS_device_show(P) P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")
+
+#define VHOSTD_PARAMS_device_resize(P)                                                             \
+	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
+	P("size", SIZE, VHOSTD_PARAM_POSITIONAL, "SIZE", "the new capacity; default: the file's")
+
+#define VHOSTD_PARAMS_stats_get(P)                                                                 \
+	P("name", STRING, VHOSTD_PARAM_POSITIONAL, "NAME", "one disk only")
+
+#define VHOSTD_PARAMS_lcore_list(P)
+
+#define VHOSTD_PARAMS_log_level(P)                                                                 \
+	P("level", STRING, VHOSTD_PARAM_POSITIONAL, "LEVEL", "err, warning, notice, info, debug")
+
+#define VHOSTD_PARAMS_daemon_info(P)
+#define VHOSTD_PARAMS_daemon_shutdown(P)
+#define VHOSTD_PARAMS_rpc_discover(P)
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A handler gets parameters that have been checked against its table. It answers at once, or gives
+ * the request to the registry as the argument of a `done` callback.
+ */
+#include "control/ctl_cmds.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/clock.h"
+#include "control/ctl_views.h"
+#include "control/daemon.h"
+#include "control/json_add.h"
+#include "control/params.h"
+#include "control/suggest.h"
+#include "engine/eal.h"
+
+#define METHOD_PROTOTYPE(id, method, command, summary)                                             \
+	static void cmd_##id(struct daemon *daemon, struct ctl_request *request) IN_CTRL;
+VHOSTD_METHODS(METHOD_PROTOTYPE)
+#undef METHOD_PROTOTYPE
+
+struct method {
+	const char *name;
+	const char *summary;
+	void (*serve)(struct daemon *daemon, struct ctl_request *request);
+	const struct vhostd_param *params;
+	unsigned int n_params;
+};
+
+/* Each table ends with a row that isn't counted, since some have no other. */
+#define METHOD_PARAMS(id, method, command, summary)                                                \
+	static const struct vhostd_param params_##id[] = {                                         \
+		VHOSTD_PARAMS_##id(VHOSTD_P){.name = NULL}};
+VHOSTD_METHODS(METHOD_PARAMS)
+#undef METHOD_PARAMS
+
+#define METHOD_ROW(id, method, command, summary)                                                   \
+	{method, summary, cmd_##id, params_##id, ARRAY_LEN(params_##id) - 1},
+static const struct method methods[] = {VHOSTD_METHODS(METHOD_ROW)};
+#undef METHOD_ROW
+
+static const char *name_param(const struct ctl_request *request)
+{
+	return params_string(request->rpc.params, "name");
+}
+
+/* Who changed what: for the log. */
+static void log_change(const struct ctl_request *request, const char *what, const char *object)
+{
+	log_notice("control", "%s%s%s by pid %d uid %u", what, *object ? " " : "", object,
+		   (int)request->peer.pid, request->peer.uid);
+}
+
+static void fail_not_found(struct ctl_request *request) IN_CTRL
+{
+	struct error err = {0};
+
+	error_set(&err, VHOSTD_ERR_NOT_FOUND, "there is no disk \"%.64s\"", name_param(request));
+	ctl_request_fail(request, &err);
+}
+
+/* registry_done_fn of what ends with a device. */
+static void on_device_done(void *arg, struct device *dev, const struct error *err)
+{
+	struct ctl_request *request = arg;
+
+	role_assert(&role_ctrl);
+	if (err)
+		ctl_request_fail(request, err);
+	else
+		ctl_request_answer(request, view_device(dev));
+}
+
+static void cmd_device_add(struct daemon *daemon, struct ctl_request *request)
+{
+	struct error err = {0};
+	struct device_spec spec;
+
+	if (params_to_spec(request->rpc.params, &spec, &err) ||
+	    device_spec_check(&spec, daemon->settings->socket_dir, &daemon->settings->lcores,
+			      &err)) {
+		ctl_request_fail(request, &err);
+		return;
+	}
+	log_change(request, "add", spec.name);
+	registry_add(daemon->registry, &spec, on_device_done, request);
+}
+
+/* registry_done_fn; with no_wait, the device is still there. */
+static void on_deleted(void *arg, struct device *dev, const struct error *err)
+{
+	struct ctl_request *request = arg;
+	enum device_state state = DEVICE_GONE;
+	struct json_object *result;
+
+	role_assert(&role_ctrl);
+	if (err) {
+		ctl_request_fail(request, err);
+		return;
+	}
+	if (dev) {
+		struct device_view view;
+
+		device_view_get(dev, &view);
+		state = view.state;
+	}
+	result = json_object_new_object();
+	add_text(result, "name", name_param(request));
+	add_text(result, "state", device_state_name(state));
+	ctl_request_answer(request, result);
+}
+
+static void cmd_device_del(struct daemon *daemon, struct ctl_request *request)
+{
+	bool force = params_bool(request->rpc.params, "force");
+
+	log_change(request, force ? "del --force" : "del", name_param(request));
+	registry_del(daemon->registry, name_param(request), force,
+		     params_bool(request->rpc.params, "no_wait"), on_deleted, request);
+}
+
+static void cmd_device_list(struct daemon *daemon, struct ctl_request *request)
+{
+	struct json_object *result = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+
+	for (struct device *dev = registry_next(daemon->registry, NULL); dev;
+	     dev = registry_next(daemon->registry, dev))
+		json_object_array_add(list, view_device_short(dev));
+	json_object_object_add(result, "devices", list);
+	ctl_request_answer(request, result);
+}
+
+static void cmd_device_show(struct daemon *daemon, struct ctl_request *request)
+{
+	struct device *dev = registry_find(daemon->registry, name_param(request));
+
+	if (dev)
+		ctl_request_answer(request, view_device(dev));
+	else
+		fail_not_found(request);
+}
+
+static void cmd_device_resize(struct daemon *daemon, struct ctl_request *request)
+{
+	log_change(request, "resize", name_param(request));
+	registry_resize(daemon->registry, name_param(request),
+			params_size(request->rpc.params, "size"), on_device_done, request);
+}
+
+static void cmd_stats_get(struct daemon *daemon, struct ctl_request *request)
+{
+	const char *name = name_param(request);
+	struct device *dev = name ? registry_find(daemon->registry, name) : NULL;
+	struct json_object *result, *list;
+
+	if (name && !dev) {
+		fail_not_found(request);
+		return;
+	}
+	result = json_object_new_object();
+	list = json_object_new_array();
+	if (dev)
+		json_object_array_add(list, view_device_stats(dev));
+	else
+		while ((dev = registry_next(daemon->registry, dev)) != NULL)
+			json_object_array_add(list, view_device_stats(dev));
+	json_object_object_add(result, "devices", list);
+	ctl_request_answer(request, result);
+}
+
+static void cmd_lcore_list(struct daemon *daemon, struct ctl_request *request)
+{
+	struct json_object *result = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned int i = 0; i < lcores_count(daemon->lcores); i++)
+		json_object_array_add(list,
+				      view_lcore(daemon->registry, lcores_nth(daemon->lcores, i)));
+	json_object_object_add(result, "lcores", list);
+	ctl_request_answer(request, result);
+}
+
+static void cmd_log_level(struct daemon *daemon, struct ctl_request *request)
+{
+	const char *name = params_string(request->rpc.params, "level");
+	enum log_level previous = log_get_level(), level = previous;
+	struct json_object *result;
+	struct error err = {0};
+
+	(void)daemon;
+	if (name && log_level_parse(name, &level)) {
+		error_set(&err, VHOSTD_ERR_PARAMS,
+			  "level: \"%.64s\" is none of err, warning, notice, info, debug", name);
+		ctl_request_fail(request, &err);
+		return;
+	}
+	if (name) {
+		log_change(request, "log-level", name);
+		log_set_level(level);
+	}
+	result = json_object_new_object();
+	add_text(result, "level", log_level_name(level));
+	add_text(result, "previous", log_level_name(previous));
+	ctl_request_answer(request, result);
+}
+
+static struct json_object *view_lcore_ids(const struct lcores *lcores)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (unsigned int cpu = 0; cpu < VHOSTD_LCORES_MAX; cpu++)
+		if (lcore_set_has(lcores_set(lcores), cpu))
+			json_object_array_add(list, json_object_new_int((int)cpu));
+	return list;
+}
+
+static void cmd_daemon_info(struct daemon *daemon, struct ctl_request *request)
+{
+	const struct settings *settings = daemon->settings;
+	struct json_object *result = json_object_new_object();
+
+	add_text(result, "version", VHOSTD_VERSION);
+	add_text(result, "dpdk", eal_version());
+	add_int(result, "pid", getpid());
+	add_uint(result, "uptime_s", (clock_now_us() - daemon->start_us) / 1000000);
+	add_text(result, "control", settings->control);
+	add_text(result, "socket_dir", settings->socket_dir);
+	add_text(result, "state_dir", settings->state_dir);
+	if (daemon->conf)
+		add_text(result, "config", conf_path(daemon->conf));
+	json_object_object_add(result, "lcores", view_lcore_ids(daemon->lcores));
+	add_text(result, "poll", "busy");
+	add_bool(result, "hugepages", settings->hugepages);
+	add_uint(result, "memory_mb", settings->memory_mb);
+	add_text(result, "log_level", log_level_name(log_get_level()));
+	add_uint(result, "devices", registry_count(daemon->registry));
+	add_uint(result, "clients", ctl_server_n_clients(daemon->server));
+	json_object_object_add(result, "limits", view_limits());
+	ctl_request_answer(request, result);
+}
+
+static void cmd_daemon_shutdown(struct daemon *daemon, struct ctl_request *request)
+{
+	log_change(request, "shutdown", "");
+	daemon_stop_for(daemon, request);
+}
+
+static void cmd_rpc_discover(struct daemon *daemon, struct ctl_request *request)
+{
+	struct json_object *result = json_object_new_object();
+	struct json_object *list = json_object_new_array();
+
+	(void)daemon;
+	for (unsigned int i = 0; i < ARRAY_LEN(methods); i++) {
+		struct json_object *row = json_object_new_object();
+
+		add_text(row, "name", methods[i].name);
+		add_text(row, "summary", methods[i].summary);
+		json_object_object_add(row, "params",
+				       view_params(methods[i].params, methods[i].n_params));
+		json_object_array_add(list, row);
+	}
+	json_object_object_add(result, "methods", list);
+	json_object_object_add(result, "errors", view_errors());
+	ctl_request_answer(request, result);
+}
+
+static void fail_unknown_method(struct ctl_request *request) IN_CTRL
+{
+	const char *names[ARRAY_LEN(methods)];
+	struct error err = {0};
+	char hint[256];
+
+	for (unsigned int i = 0; i < ARRAY_LEN(methods); i++)
+		names[i] = methods[i].name;
+	suggest_format(request->rpc.method, names, ARRAY_LEN(methods), hint, sizeof(hint));
+	error_set(&err, VHOSTD_ERR_METHOD, "there is no method \"%.64s\"%s", request->rpc.method,
+		  hint);
+	ctl_request_fail(request, &err);
+}
+
+void ctl_cmds_serve(struct daemon *daemon, struct ctl_request *request)
+{
+	struct error err = {0};
+
+	for (unsigned int i = 0; i < ARRAY_LEN(methods); i++) {
+		if (strcmp(methods[i].name, request->rpc.method) != 0)
+			continue;
+		if (params_check(request->rpc.params, methods[i].params, methods[i].n_params, &err))
+			ctl_request_fail(request, &err);
+		else
+			methods[i].serve(daemon, request);
+		return;
+	}
+	fail_unknown_method(request);
+}

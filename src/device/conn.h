@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A front end's connection: what it negotiated, its memory, its rings. VHOST owns it until it is
+ * closed; then CTRL does. A ring that the front end has started is served as a `ring_run`, which
+ * VHOST makes and forgets again, and CTRL attaches, stops and frees.
+ */
+#ifndef DEVICE_CONN_H
+#define DEVICE_CONN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+#include "device/guest_map.h"
+#include "engine/queue.h"
+#include "vhostd/limits.h"
+
+struct conn;
+struct endpoint;
+struct vu_msg;
+
+#define RING_BASE_UNKNOWN (-1)
+
+/** One ring as the front end has set it up so far. VHOST's. */
+struct ring {
+	uint16_t size;          /* 0: not given */
+	int32_t base;           /* RING_BASE_UNKNOWN: go on from the used index */
+	struct vring_addr addr; /* all 0: not given */
+	int call_fd;            /* -1 none, or handed on to the run */
+	int kick_fd;
+	bool kicked; /* SET_VRING_KICK came since the last GET_VRING_BASE */
+	bool enabled;
+	struct ring_run *run; /* while it is started */
+};
+
+/* What CTRL has done with a run. */
+enum run_state { RUN_HELD, RUN_ATTACHED, RUN_STOPPING };
+
+/** One start of a ring until it is stopped. */
+struct ring_run {
+	struct queue *queue;
+	struct conn *conn;
+	struct msg start_msg;
+	struct msg stop_msg;
+	bool wants_base; /* GET_VRING_BASE waits for it: set before stop_msg is sent */
+	/* CTRL's */
+	enum run_state state;
+	struct ring_run *next; /* in the device's list, in the order of their start */
+};
+
+/** A new back-end channel, from VHOST to CTRL. */
+struct backend_fd {
+	struct msg msg;
+	struct conn *conn;
+	int fd;
+};
+
+struct conn {
+	struct endpoint *endpoint;
+	int sock; /* a dup of the accepted socket */
+	int vid;  /* what librte_vhost calls it */
+	pid_t pid;
+	uid_t uid;
+	struct msg opened_msg;
+	struct msg closed_msg;
+	/* VHOST's until closed */
+	uint64_t features;
+	_Atomic uint64_t features_view; /* for CTRL */
+	uint64_t protocol_features;
+	struct guest_map *map;
+	struct ring rings[VHOSTD_QUEUES_MAX];
+	struct log_limit complaints;
+	/* CTRL's */
+	int backend_fd;
+	bool closed;
+	unsigned int n_runs;
+	struct conn *next;
+};
+
+/** A fresh connection. NULL when memory is short. `sock` is its own from then on. */
+struct conn *conn_new(struct endpoint *endpoint, int sock) IN_VHOST;
+
+/** The socket has gone: closes what VHOST has of it and hands it to CTRL. */
+void conn_close(struct conn *conn) IN_VHOST;
+
+/** When it is closed and its last run has ended. */
+void conn_free(struct conn *conn, struct jobs *jobs) IN_CTRL;
+
+/** Answers a GET_VRING_BASE that waited for a queue to drain. */
+void conn_reply_base(struct conn *conn, uint16_t index, uint16_t base) IN_CTRL;
+
+/** Tells the driver that the configuration space has changed; nothing happens without a back-end
+ *  channel. */
+void conn_config_changed(struct conn *conn) IN_CTRL;
+
+/** EVENT_BACKEND_FD. */
+void conn_take_backend_fd(struct backend_fd *backend) IN_CTRL;
+
+/** Frees a run that has ended. */
+void ring_run_free(struct ring_run *run, struct jobs *jobs) IN_CTRL;
+
+/** Starts the ring if all it takes is there. False when memory is short. */
+bool conn_ring_start(struct conn *conn, uint16_t index) IN_VHOST;
+
+/** Stops the ring if it runs; with `wants_base` CTRL answers GET_VRING_BASE when it has drained.
+ *  True if it ran. */
+bool conn_ring_stop(struct conn *conn, uint16_t index, bool wants_base) IN_VHOST;
+
+/** The ring's new call descriptor, -1 for none; the ring owns it. */
+void conn_ring_set_call(struct conn *conn, uint16_t index, int fd) IN_VHOST;
+
+void conn_ring_set_enabled(struct conn *conn, uint16_t index, bool enabled) IN_VHOST;
+
+/** Replaces the memory, also under running rings: in-flight requests end in the old map. False
+ *  when memory is short. */
+bool conn_set_map(struct conn *conn, struct guest_map *map) IN_VHOST;
+
+enum handled { HANDLED_OK, HANDLED_REPLY, HANDLED_ERROR };
+
+/** Deals with one message (vhost_handlers.c); the reply is in msg. Descriptors it doesn't take are
+ *  closed. */
+enum handled conn_handle(struct conn *conn, struct vu_msg *msg) IN_VHOST;
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A disk's life from CTRL's side: its states, and what its connections and runs do to it. Opening
+ * and closing it is in device_open.c.
+ */
+#include "device/device.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "engine/lcore.h"
+
+uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+struct device *device_new(struct registry *registry, const struct device_spec *spec)
+{
+	struct device *dev = calloc(1, sizeof(*dev));
+
+	if (!dev)
+		return NULL;
+	dev->spec = *spec;
+	dev->registry = registry;
+	dev->state = DEVICE_NEW;
+	dev->state_since_us = now_us();
+	return dev;
+}
+
+void device_free(struct device *dev)
+{
+	CHECK(dev->state == DEVICE_GONE && !dev->runs && !dev->conn && !dev->closed_conns,
+	      "nothing is left of a device that is freed");
+	free(dev->lanes);
+	free(dev);
+}
+
+void device_event(struct device *dev, enum device_event event)
+{
+	enum device_state new = device_state_next(dev->state, event);
+
+	CHECK(new != DEVICE_N_STATES, "the device's state allows the event");
+	if (new == dev->state)
+		return;
+	log_debug(dev->spec.name, "%s -> %s (%s)", device_state_name(dev->state),
+		  device_state_name(new), device_event_name(event));
+	dev->state = new;
+	dev->state_since_us = now_us();
+}
+
+/* May this run be given to its lcore? Not while requests of an older connection, or of an earlier
+ * start of the same ring, have not ended: a late write must not land after a newer one. */
+static bool may_attach(const struct device *dev, const struct ring_run *run)
+{
+	for (const struct ring_run *r = dev->runs; r != run; r = r->next)
+		if (r->conn != run->conn || r->queue->index == run->queue->index)
+			return false;
+	return true;
+}
+
+static void attach_runs(struct device *dev) IN_CTRL
+{
+	for (struct ring_run *run = dev->runs; run; run = run->next) {
+		if (run->state != RUN_HELD || !may_attach(dev, run))
+			continue;
+		run->state = RUN_ATTACHED;
+		if (dev->n_attached++ == 0)
+			device_event(dev, DEVICE_EV_STARTED);
+		lcore_send(queue_lcore(run->queue), &run->queue->attach_msg);
+	}
+}
+
+static void free_conn_if_done(struct device *dev, struct conn *conn) IN_CTRL
+{
+	struct conn **link = &dev->closed_conns;
+
+	if (!conn->closed || conn->n_runs)
+		return;
+	while (*link != conn)
+		link = &(*link)->next;
+	*link = conn->next;
+	conn_free(conn, registry_jobs(dev->registry));
+}
+
+/* The run is no longer on an lcore. */
+static void end_run(struct device *dev, struct ring_run *run) IN_CTRL
+{
+	struct conn *conn = run->conn;
+	struct ring_run **link = &dev->runs;
+
+	while (*link != run)
+		link = &(*link)->next;
+	*link = run->next;
+	if (run->wants_base && !conn->closed)
+		conn_reply_base(conn, run->queue->index, run->queue->vr.last_avail_idx);
+	ring_run_free(run, registry_jobs(dev->registry));
+	conn->n_runs--;
+	free_conn_if_done(dev, conn);
+	if (dev->state != DEVICE_QUIESCING)
+		attach_runs(dev);
+}
+
+void device_on_conn_opened(struct device *dev, struct conn *conn)
+{
+	dev->n_opened++;
+	dev->conn = conn;
+	device_event(dev, DEVICE_EV_CONNECTED);
+	log_info(dev->spec.name, "front end connected: pid %d uid %u", conn->pid, conn->uid);
+	if (dev->state == DEVICE_QUIESCING)
+		shutdown(conn->sock,
+			 SHUT_RDWR); /* it came through the gate just before it closed */
+}
+
+void device_on_conn_closed(struct device *dev, struct conn *conn)
+{
+	log_info(dev->spec.name, "front end disconnected: pid %d", conn->pid);
+	dev->conn = NULL;
+	dev->n_attached = 0;
+	conn->closed = true;
+	conn->next = dev->closed_conns;
+	dev->closed_conns = conn;
+	device_event(dev, DEVICE_EV_DISCONNECTED);
+	free_conn_if_done(dev, conn);
+}
+
+void device_on_run_start(struct device *dev, struct ring_run *run)
+{
+	struct ring_run **link = &dev->runs;
+
+	while (*link)
+		link = &(*link)->next;
+	*link = run;
+	run->next = NULL;
+	run->state = RUN_HELD;
+	run->conn->n_runs++;
+	if (dev->state != DEVICE_QUIESCING)
+		attach_runs(dev);
+}
+
+void device_on_run_stop(struct device *dev, struct ring_run *run)
+{
+	if (run->state == RUN_HELD) {
+		end_run(dev, run);
+		return;
+	}
+	run->state = RUN_STOPPING;
+	lcore_send(queue_lcore(run->queue), &run->queue->stop_msg);
+}
+
+void device_on_run_drained(struct device *dev, struct ring_run *run)
+{
+	if (run->conn == dev->conn && --dev->n_attached == 0)
+		device_event(dev, DEVICE_EV_STOPPED);
+	end_run(dev, run);
+}
+
+void device_on_run_broken(struct device *dev, struct ring_run *run)
+{
+	const char *why = atomic_load_explicit(&run->queue->broken, memory_order_relaxed);
+
+	log_limited(&dev->breaks, LOG_LEVEL_WARNING, dev->spec.name,
+		    "virtqueue %u is broken by its driver and rests until it is reset: %s",
+		    run->queue->index, why);
+}
+
+void device_quiesce(struct device *dev)
+{
+	device_event(dev, DEVICE_EV_DELETE);
+	dev->n_accepted = endpoint_refuse(&dev->endpoint);
+	if (dev->conn)
+		shutdown(dev->conn->sock, SHUT_RDWR);
+}
+
+bool device_is_quiet(const struct device *dev)
+{
+	return dev->state == DEVICE_QUIESCING && !dev->conn && !dev->closed_conns && !dev->runs &&
+	       dev->n_opened == dev->n_accepted && !dev->job_running;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A disk: its store, its socket, its connections and the rings they run. CTRL owns it; between
+ * states a JOB has `opening` or `removing` for what may block.
+ *
+ * Order of a deletion: no new connections -> the connection is shut down, so that librte_vhost
+ * tears it down by itself -> its runs are stopped, their requests end -> a JOB removes the socket,
+ * closes channels and store -> gone. Nothing waits: each step ends with an event.
+ */
+#ifndef DEVICE_DEVICE_H
+#define DEVICE_DEVICE_H
+
+#include "device/conn.h"
+#include "device/endpoint.h"
+#include "device/job.h"
+#include "device/registry.h"
+
+/** Someone to tell how an operation ended. */
+struct waiter {
+	registry_done_fn done;
+	void *arg;
+	struct waiter *next;
+};
+
+struct device {
+	struct device_spec spec;
+	struct registry *registry;
+	enum device_state state;
+	uint64_t state_since_us;
+	struct store *store;
+	struct offload *offload;
+	struct blk_disk disk;
+	struct endpoint endpoint;
+	struct queue_counters counters[VHOSTD_QUEUES_MAX];
+	struct lane **lanes; /* one for each of n_lanes lcores */
+	unsigned int n_lanes;
+	struct lcore *lcores[VHOSTD_LCORES_MAX]; /* of the lanes */
+	struct conn *conn;                       /* the open connection; NULL without one */
+	struct conn *closed_conns;               /* closed, with runs that have not ended */
+	unsigned int n_opened;                   /* connections whose opening was seen */
+	unsigned int n_accepted;                 /* by the gate, once it is closed */
+	struct ring_run *runs;                   /* oldest first */
+	unsigned int n_attached;                 /* runs of `conn` that are attached */
+	struct waiter *waiters;                  /* for the deletion */
+	struct job job;                          /* opening, resizing, removing */
+	bool job_running;
+	struct error job_error;
+	registry_done_fn op_done; /* of the add or resize under way */
+	void *op_arg;
+	uint64_t resize_bytes;
+	struct log_limit breaks;
+	struct device *next;
+};
+
+/** A device in state NEW. NULL when memory is short. */
+struct device *device_new(struct registry *registry, const struct device_spec *spec) IN_CTRL;
+
+/** In state GONE. */
+void device_free(struct device *dev) IN_CTRL;
+
+/** The only writer of dev->state. */
+void device_event(struct device *dev, enum device_event event) IN_CTRL;
+
+/** What a JOB does to open it: store, channels, socket. All or nothing. */
+int device_open(struct device *dev, struct error *err) IN_JOB;
+
+/** What a JOB does to close it. */
+void device_close(struct device *dev) IN_JOB;
+
+/** Lets nobody in and asks everybody to leave. */
+void device_quiesce(struct device *dev) IN_CTRL;
+
+/** True when it is QUIESCING and no connection or run is left. */
+bool device_is_quiet(const struct device *dev) IN_CTRL;
+
+/* The events of its connections and runs. */
+void device_on_conn_opened(struct device *dev, struct conn *conn) IN_CTRL;
+void device_on_conn_closed(struct device *dev, struct conn *conn) IN_CTRL;
+void device_on_run_start(struct device *dev, struct ring_run *run) IN_CTRL;
+void device_on_run_stop(struct device *dev, struct ring_run *run) IN_CTRL;
+void device_on_run_drained(struct device *dev, struct ring_run *run) IN_CTRL;
+void device_on_run_broken(struct device *dev, struct ring_run *run) IN_CTRL;
+
+/** The monotonic clock. */
+uint64_t now_us(void);
+
+struct jobs *registry_jobs(struct registry *registry) IN_CTRL;
+
+#endif

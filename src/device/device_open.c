@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Opening and closing a disk: a JOB's work, which may take long.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "device/device.h"
+#include "device/vhost_msg.h"
+
+#define MAX_SECTORS UINT32_MAX
+
+static uint32_t to_sectors(uint64_t n_bytes)
+{
+	uint64_t n = n_bytes / SECTOR_BYTES;
+
+	return n > MAX_SECTORS ? MAX_SECTORS : (uint32_t)n;
+}
+
+/* What the guest sees, from what was asked for and what the store can do. */
+static void fill_disk(struct device *dev)
+{
+	const struct store_caps *caps = &dev->store->caps;
+	struct blk_disk *disk = &dev->disk;
+
+	atomic_init(&disk->capacity_sectors,
+		    atomic_load_explicit(&dev->store->capacity_bytes, memory_order_relaxed) /
+			    SECTOR_BYTES);
+	atomic_init(&disk->write_cache, true);
+	disk->block_size_bytes = dev->spec.block_size_bytes;
+	disk->n_queues = dev->spec.n_queues;
+	disk->readonly = dev->spec.readonly || caps->readonly;
+	if (caps->discard) {
+		disk->max_discard_sectors = to_sectors(caps->discard_max_bytes);
+		disk->discard_alignment_sectors = to_sectors(caps->discard_granularity_bytes);
+	}
+	if (caps->write_zeroes)
+		disk->max_write_zeroes_sectors = to_sectors(caps->write_zeroes_max_bytes);
+	memset(disk->serial, 0, sizeof(disk->serial));
+	memcpy(disk->serial, dev->spec.serial, strnlen(dev->spec.serial, sizeof(disk->serial)));
+}
+
+static void close_lanes(struct device *dev) IN_JOB
+{
+	for (unsigned int i = 0; i < dev->n_lanes; i++) {
+		if (dev->lanes[i])
+			lane_free(dev->lanes[i]);
+		dev->lanes[i] = NULL;
+	}
+}
+
+static int open_lanes(struct device *dev, struct error *err) IN_JOB
+{
+	for (unsigned int i = 0; i < dev->n_lanes; i++) {
+		if (lane_new(dev->lcores[i], dev->store, &dev->disk, &dev->lanes[i], err)) {
+			close_lanes(dev);
+			return -1;
+		}
+	}
+	for (unsigned int i = 0; i < dev->spec.n_queues; i++)
+		dev->endpoint.lanes[i] = dev->lanes[i % dev->n_lanes];
+	return 0;
+}
+
+int device_open(struct device *dev, struct error *err)
+{
+	const struct store_params params = {
+		.kind = dev->spec.backend,
+		.name = dev->spec.name,
+		.path = dev->spec.path,
+		.size_bytes = dev->spec.size_bytes,
+		.block_size_bytes = dev->spec.block_size_bytes,
+		.readonly = dev->spec.readonly,
+		.offload = dev->offload,
+	};
+
+	if (store_open(&params, &dev->store, err))
+		return -1;
+	fill_disk(dev);
+	if (open_lanes(dev, err))
+		goto close_store;
+	dev->endpoint.features = blk_features(&dev->disk) | 1ull << VHOST_F_PROTOCOL_FEATURES;
+	if (endpoint_open(&dev->endpoint, err))
+		goto close_lanes;
+	return 0;
+
+close_lanes:
+	close_lanes(dev);
+close_store:
+	store_close(dev->store);
+	dev->store = NULL;
+	return -1;
+}
+
+void device_close(struct device *dev)
+{
+	endpoint_close(&dev->endpoint);
+	close_lanes(dev);
+	store_close(dev->store);
+	dev->store = NULL;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device/guest_map.h"
+
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+#include "device/events.h"
+
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
+struct queue_map_use {
+	struct map_use use;
+	struct guest_map *map;
+};
+
+static void unmap_all(struct guest_map *map)
+{
+	for (unsigned int i = 0; i < GUEST_MEM_REGIONS_MAX; i++)
+		if (map->maps[i].addr)
+			munmap(map->maps[i].addr, map->maps[i].n_bytes);
+}
+
+/* Is the descriptor memory that an lcore may touch without waiting for a third party, and as long
+ * as the region says? */
+static const char *region_fd_check(const struct guest_map_region *r, size_t *ret_page_bytes)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstat(r->fd, &st) || fstatfs(r->fd, &fs))
+		return "a memory region's descriptor can't be examined";
+	if (!S_ISREG(st.st_mode))
+		return "a memory region's descriptor is not a file";
+	if (fs.f_type == FUSE_SUPER_MAGIC || fs.f_type == NFS_SUPER_MAGIC)
+		return "a memory region is a file of a network or user-space file system";
+	if (r->mmap_offset > UINT64_MAX - r->size_bytes ||
+	    r->mmap_offset + r->size_bytes > (uint64_t)st.st_size)
+		return "a memory region is longer than its file";
+	*ret_page_bytes = (size_t)fs.f_bsize;
+	return NULL;
+}
+
+/* Maps from the file's page that holds mmap_offset on: hugetlbfs wants whole pages. */
+static const char *map_region(struct guest_map *map, unsigned int i,
+			      const struct guest_map_region *r)
+{
+	size_t page_bytes = 0, before, n_bytes;
+	const char *fault = region_fd_check(r, &page_bytes);
+	void *addr;
+
+	if (fault)
+		return fault;
+	before = r->mmap_offset % page_bytes;
+	n_bytes = (r->size_bytes + before + page_bytes - 1) / page_bytes * page_bytes;
+	addr = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r->fd,
+		    (off_t)(r->mmap_offset - before));
+	if (addr == MAP_FAILED)
+		return "a memory region can't be mapped";
+	madvise(addr, n_bytes, MADV_DONTDUMP);
+	map->maps[i].addr = addr;
+	map->maps[i].n_bytes = n_bytes;
+	map->mem.regions[i] = (struct guest_region){
+		.gpa = r->gpa,
+		.uva = r->uva,
+		.size_bytes = r->size_bytes,
+		.host = (uint8_t *)addr + before,
+	};
+	return NULL;
+}
+
+static void unmap_run(struct job *job)
+{
+	unmap_all(container_of(job, struct guest_map, unmap_job));
+}
+
+static void unmap_done(struct job *job)
+{
+	free(container_of(job, struct guest_map, unmap_job));
+}
+
+struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
+				const char **ret_fault)
+{
+	struct guest_map *map = calloc(1, sizeof(*map));
+
+	*ret_fault = "memory is short";
+	if (!map)
+		return NULL;
+	atomic_init(&map->refs, 1);
+	msg_init(&map->drop_msg, EVENT_MAP_DROP);
+	map->mem.n_regions = n_regions;
+	for (unsigned int i = 0; i < n_regions; i++) {
+		*ret_fault = map_region(map, i, &regions[i]);
+		if (*ret_fault)
+			goto unmap;
+	}
+	*ret_fault = guest_mem_check(&map->mem);
+	if (*ret_fault)
+		goto unmap;
+	return map;
+
+unmap:
+	unmap_all(map); /* never touched: costs nothing */
+	free(map);
+	return NULL;
+}
+
+void guest_map_get(struct guest_map *map)
+{
+	atomic_fetch_add_explicit(&map->refs, 1, memory_order_relaxed);
+}
+
+void guest_map_put(struct guest_map *map, struct jobs *jobs)
+{
+	if (atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) == 1)
+		job_start(jobs, &map->unmap_job, "unmap", unmap_run, unmap_done);
+}
+
+struct map_use *guest_map_use(struct guest_map *map)
+{
+	struct queue_map_use *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return NULL;
+	msg_init(&u->use.msg, EVENT_MAP_UNUSED);
+	u->use.mem = &map->mem;
+	u->map = map;
+	guest_map_get(map);
+	return &u->use;
+}
+
+void guest_map_unuse(struct map_use *use, struct jobs *jobs)
+{
+	struct queue_map_use *u = container_of(use, struct queue_map_use, use);
+
+	guest_map_put(u->map, jobs);
+	free(u);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A guest's memory, mapped by us: made by VHOST from the descriptors of SET_MEM_TABLE, used by the
+ * connection and by each of its queues, unmapped by a JOB when the last of them has let go.
+ * References are taken by VHOST and given up by CTRL.
+ */
+#ifndef DEVICE_GUEST_MAP_H
+#define DEVICE_GUEST_MAP_H
+
+#include <stdatomic.h>
+
+#include "device/job.h"
+#include "engine/queue.h"
+#include "pure/guest_mem.h"
+
+struct guest_map {
+	struct guest_mem mem; /* host addresses are inside the mappings */
+	struct {
+		void *addr;
+		size_t n_bytes;
+	} maps[GUEST_MEM_REGIONS_MAX];
+	atomic_uint refs;
+	struct msg drop_msg; /* EVENT_MAP_DROP */
+	struct job unmap_job;
+};
+
+/** A region as it comes over the socket. */
+struct guest_map_region {
+	uint64_t gpa;
+	uint64_t size_bytes;
+	uint64_t uva;
+	uint64_t mmap_offset;
+	int fd; /* the caller's */
+};
+
+/** Maps the regions; one reference, the connection's. NULL with *ret_fault saying what is wrong. */
+struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
+				const char **ret_fault) IN_VHOST;
+
+/** One more reference. */
+void guest_map_get(struct guest_map *map) IN_VHOST;
+
+/** Gives a reference up; the last one begins the unmapping. */
+void guest_map_put(struct guest_map *map, struct jobs *jobs) IN_CTRL;
+
+/** One queue's use of a map; holds a reference. NULL when memory is short. */
+struct map_use *guest_map_use(struct guest_map *map) IN_VHOST;
+
+/** After EVENT_MAP_UNUSED, or when the use was never handed to an lcore. */
+void guest_map_unuse(struct map_use *use, struct jobs *jobs) IN_CTRL;
+
+#endif

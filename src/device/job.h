@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Short-lived workers, one thread for each thing under way that may block for long: opening and
+ * closing stores, registering with librte_vhost, unmapping guest memory. A hung one holds up
+ * nobody else.
+ */
+#ifndef DEVICE_JOB_H
+#define DEVICE_JOB_H
+
+#include "base/error.h"
+#include "base/thread_role.h"
+#include "engine/mbox.h"
+
+struct job;
+typedef void (*job_fn)(struct job *job);
+
+struct job {
+	struct msg msg;   /* EVENT_JOB_DONE */
+	job_fn run;       /* JOB */
+	job_fn done;      /* CTRL; the job may be freed by it */
+	const char *what; /* for people */
+	struct job *next;
+	struct jobs *jobs;
+};
+
+/** CTRL's: who runs jobs. */
+struct jobs {
+	struct mbox *events;
+	unsigned int n_running;
+	struct job *waiting; /* no thread could be had for these yet */
+};
+
+/** `run` in a thread of its own, then `done` by CTRL. When no thread can be made the job waits for
+ *  jobs_retry(). */
+void job_start(struct jobs *jobs, struct job *job, const char *what, job_fn run,
+	       job_fn done) IN_CTRL;
+
+/** EVENT_JOB_DONE. */
+void job_finish(struct job *job) IN_CTRL;
+
+/** Starts what is waiting. */
+void jobs_retry(struct jobs *jobs) IN_CTRL;
+
+#endif

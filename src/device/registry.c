@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The list of devices, the operations on them, and the one reader of the events from lcores, VHOST
+ * and JOBs.
+ */
+#include "device/registry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "device/device.h"
+#include "device/events.h"
+#include "engine/lcore.h"
+
+#define EVENTS_AT_ONCE 64
+
+struct registry {
+	struct registry_params params;
+	char socket_dir[sizeof(((struct endpoint *)0)->path)];
+	struct jobs jobs;
+	struct device *devices;
+	unsigned int n_devices;
+	unsigned int next_lcore; /* where the next device's queues begin */
+	registry_done_fn shutdown_done;
+	void *shutdown_arg;
+};
+
+static void finish(registry_done_fn done, void *arg, struct device *dev, const struct error *err)
+{
+	if (done)
+		done(arg, dev, err);
+}
+
+static void refuse(registry_done_fn done, void *arg, enum vhostd_error code, const char *text)
+{
+	struct error err = {.code = VHOSTD_ERR_OK};
+
+	error_set(&err, code, "%s", text);
+	finish(done, arg, NULL, &err);
+}
+
+int registry_new(const struct registry_params *params, struct registry **ret_registry,
+		 struct error *err)
+{
+	struct registry *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
+	r->params = *params;
+	snprintf(r->socket_dir, sizeof(r->socket_dir), "%s", params->socket_dir);
+	r->params.socket_dir = r->socket_dir;
+	r->jobs.events = params->events;
+	if (endpoints_init(r->socket_dir, err)) {
+		free(r);
+		return -1;
+	}
+	*ret_registry = r;
+	return 0;
+}
+
+void registry_free(struct registry *r)
+{
+	CHECK(!r->devices, "all devices are gone");
+	role_enter(&role_job); /* the daemon's last thread may wait */
+	endpoints_fini();
+	role_leave(&role_job);
+	free(r);
+}
+
+struct jobs *registry_jobs(struct registry *r)
+{
+	return &r->jobs;
+}
+
+int registry_event_fd(const struct registry *r)
+{
+	return mbox_fd(r->params.events);
+}
+
+unsigned int registry_count(const struct registry *r)
+{
+	return r->n_devices;
+}
+
+struct device *registry_find(struct registry *r, const char *name)
+{
+	struct device *dev;
+
+	for (dev = r->devices; dev; dev = dev->next)
+		if (strcmp(dev->spec.name, name) == 0)
+			break;
+	return dev;
+}
+
+struct device *registry_next(struct registry *r, struct device *after)
+{
+	return after ? after->next : r->devices;
+}
+
+static void list_device(struct registry *r, struct device *dev)
+{
+	struct device **link = &r->devices;
+
+	while (*link)
+		link = &(*link)->next;
+	*link = dev;
+	r->n_devices++;
+}
+
+static void drop_device(struct registry *r, struct device *dev) IN_CTRL
+{
+	struct device **link = &r->devices;
+
+	while (*link != dev)
+		link = &(*link)->next;
+	*link = dev->next;
+	r->n_devices--;
+	device_free(dev);
+}
+
+/* After whatever may have removed the last device. */
+static void finish_shutdown(struct registry *r)
+{
+	if (r->shutdown_done && !r->devices)
+		finish(r->shutdown_done, r->shutdown_arg, NULL, NULL);
+}
+
+/* Chooses the lcores, the next device beginning where this one ended. */
+static int choose_lcores(struct registry *r, struct device *dev)
+{
+	struct lcores *all = r->params.lcores;
+	unsigned int n_all = lcores_count(all), wanted = lcore_set_count(&dev->spec.lcores);
+
+	for (unsigned int i = 0; i < n_all && dev->n_lanes < dev->spec.n_queues; i++) {
+		struct lcore *lcore = lcores_nth(all, (r->next_lcore + i) % n_all);
+
+		if (!wanted || lcore_set_has(&dev->spec.lcores, lcore_id(lcore)))
+			dev->lcores[dev->n_lanes++] = lcore;
+	}
+	r->next_lcore = (r->next_lcore + dev->spec.n_queues) % n_all;
+	dev->lanes = calloc(dev->n_lanes, sizeof(struct lane *));
+	return dev->lanes ? 0 : -ENOMEM;
+}
+
+static void fill_endpoint(struct registry *r, struct device *dev)
+{
+	struct endpoint *ep = &dev->endpoint;
+	int n = snprintf(ep->path, sizeof(ep->path), "%s/%s.sock", r->socket_dir, dev->spec.name);
+
+	CHECK(n > 0 && (size_t)n < sizeof(ep->path), "device_spec_check() saw to the length");
+	snprintf(ep->name, sizeof(ep->name), "%s", dev->spec.name);
+	ep->n_queues = dev->spec.n_queues;
+	ep->socket_mode = r->params.socket_mode;
+	ep->socket_gid = r->params.socket_gid;
+	ep->disk = &dev->disk;
+	ep->counters = dev->counters;
+	ep->events = r->params.events;
+	ep->device = dev;
+}
+
+static void add_run(struct job *job)
+{
+	struct device *dev = container_of(job, struct device, job);
+
+	role_assert(&role_job);
+	device_open(dev, &dev->job_error);
+}
+
+static void add_done(struct job *job)
+{
+	struct device *dev = container_of(job, struct device, job);
+	struct error err = dev->job_error;
+	struct registry *r = dev->registry;
+	registry_done_fn done = dev->op_done;
+	void *arg = dev->op_arg;
+
+	role_assert(&role_ctrl);
+	dev->job_running = false;
+	if (err.code == VHOSTD_ERR_OK) {
+		device_event(dev, DEVICE_EV_OPENED);
+		log_info(dev->spec.name, "added: %s %s, %llu bytes, on %s",
+			 store_kind_name(dev->spec.backend), dev->spec.path,
+			 (unsigned long long)counter_get(&dev->store->capacity_bytes),
+			 dev->endpoint.path);
+		finish(done, arg, dev, NULL);
+		return;
+	}
+	log_warning(dev->spec.name, "not added: %s", err.text);
+	device_event(dev, DEVICE_EV_OPEN_FAILED);
+	drop_device(r, dev);
+	finish(done, arg, NULL, &err);
+	finish_shutdown(r);
+}
+
+static int check_add(struct registry *r, const struct device_spec *spec, struct error *err) IN_CTRL
+{
+	const struct device *other = registry_find(r, spec->name);
+
+	if (r->shutdown_done)
+		return error_set(err, VHOSTD_ERR_SHUTDOWN, "the daemon is shutting down");
+	if (device_spec_check(spec, r->socket_dir, lcores_set(r->params.lcores), err))
+		return -1;
+	if (other && other->state >= DEVICE_QUIESCING)
+		return error_set(
+			err, VHOSTD_ERR_BUSY,
+			"name: \"%s\" is still being deleted (%s); try again when it is gone",
+			spec->name, device_state_name(other->state));
+	if (other)
+		return error_set(err, VHOSTD_ERR_EXISTS,
+				 "name: a disk \"%s\" exists; choose another name", spec->name);
+	if (r->n_devices >= VHOSTD_DEVICES_MAX)
+		return error_set(err, VHOSTD_ERR_LIMIT, "there are %u disks, the most there may be",
+				 r->n_devices);
+	return 0;
+}
+
+void registry_add(struct registry *r, const struct device_spec *spec, registry_done_fn done,
+		  void *arg)
+{
+	struct error err = {.code = VHOSTD_ERR_OK};
+	struct device *dev;
+
+	if (check_add(r, spec, &err)) {
+		finish(done, arg, NULL, &err);
+		return;
+	}
+	dev = device_new(r, spec);
+	if (!dev || choose_lcores(r, dev)) {
+		free(dev);
+		refuse(done, arg, VHOSTD_ERR_INTERNAL, "out of memory");
+		return;
+	}
+	dev->offload = r->params.offload;
+	fill_endpoint(r, dev);
+	list_device(r, dev);
+	dev->op_done = done;
+	dev->op_arg = arg;
+	dev->job_running = true;
+	job_start(&r->jobs, &dev->job, "open a disk", add_run, add_done);
+}
+
+static void remove_run(struct job *job)
+{
+	role_assert(&role_job);
+	device_close(container_of(job, struct device, job));
+}
+
+static void remove_done(struct job *job)
+{
+	struct device *dev = container_of(job, struct device, job);
+	struct registry *r = dev->registry;
+	struct waiter *w = dev->waiters;
+
+	role_assert(&role_ctrl);
+	device_event(dev, DEVICE_EV_REMOVED);
+	log_info(dev->spec.name, "deleted");
+	drop_device(r, dev);
+	while (w) {
+		struct waiter *next = w->next;
+
+		finish(w->done, w->arg, NULL, NULL);
+		free(w);
+		w = next;
+	}
+	finish_shutdown(r);
+}
+
+/* After whatever may have been the last thing that a deletion waited for. */
+static void remove_if_quiet(struct registry *r, struct device *dev) IN_CTRL
+{
+	if (!device_is_quiet(dev))
+		return;
+	device_event(dev, DEVICE_EV_QUIET);
+	dev->job_running = true;
+	job_start(&r->jobs, &dev->job, "close a disk", remove_run, remove_done);
+}
+
+static void begin_removal(struct registry *r, struct device *dev) IN_CTRL
+{
+	device_quiesce(dev);
+	remove_if_quiet(r, dev);
+}
+
+static int check_del(const struct device *dev, const char *name, bool force, struct error *err)
+{
+	if (!dev)
+		return error_set(err, VHOSTD_ERR_NOT_FOUND, "name: there is no disk \"%s\"", name);
+	if (dev->state == DEVICE_NEW)
+		return error_set(err, VHOSTD_ERR_BUSY, "\"%s\" is still being added", name);
+	if (dev->state >= DEVICE_QUIESCING)
+		return error_set(err, VHOSTD_ERR_BUSY, "\"%s\" is being deleted already (%s)", name,
+				 device_state_name(dev->state));
+	if (dev->conn && !force)
+		return error_set(err, VHOSTD_ERR_BUSY,
+				 "\"%s\" is in use by a front end, pid %d; detach it there first, "
+				 "or use force",
+				 name, dev->conn->pid);
+	return 0;
+}
+
+void registry_del(struct registry *r, const char *name, bool force, bool no_wait,
+		  registry_done_fn done, void *arg)
+{
+	struct error err = {.code = VHOSTD_ERR_OK};
+	struct device *dev = registry_find(r, name);
+	struct waiter *w;
+
+	if (check_del(dev, name, force, &err)) {
+		finish(done, arg, NULL, &err);
+		return;
+	}
+	if (no_wait) {
+		begin_removal(r, dev);
+		finish(done, arg, dev, NULL);
+		return;
+	}
+	w = malloc(sizeof(*w));
+	if (!w) {
+		refuse(done, arg, VHOSTD_ERR_INTERNAL, "out of memory");
+		return;
+	}
+	*w = (struct waiter){done, arg, dev->waiters};
+	dev->waiters = w;
+	begin_removal(r, dev);
+}
+
+static void resize_run(struct job *job)
+{
+	struct device *dev = container_of(job, struct device, job);
+
+	role_assert(&role_job);
+	store_resize(dev->store, dev->resize_bytes, &dev->job_error);
+}
+
+static void resize_done(struct job *job)
+{
+	struct device *dev = container_of(job, struct device, job);
+	struct error err = dev->job_error;
+
+	role_assert(&role_ctrl);
+	dev->job_running = false;
+	if (err.code == VHOSTD_ERR_OK) {
+		uint64_t n_bytes = counter_get(&dev->store->capacity_bytes);
+
+		atomic_store_explicit(&dev->disk.capacity_sectors, n_bytes / SECTOR_BYTES,
+				      memory_order_relaxed);
+		log_info(dev->spec.name, "resized to %llu bytes", (unsigned long long)n_bytes);
+		if (dev->conn)
+			conn_config_changed(dev->conn);
+	}
+	finish(dev->op_done, dev->op_arg, dev, err.code == VHOSTD_ERR_OK ? NULL : &err);
+	remove_if_quiet(dev->registry, dev);
+}
+
+void registry_resize(struct registry *r, const char *name, uint64_t size_bytes,
+		     registry_done_fn done, void *arg)
+{
+	struct error err = {.code = VHOSTD_ERR_OK};
+	struct device *dev = registry_find(r, name);
+
+	if (!dev)
+		error_set(&err, VHOSTD_ERR_NOT_FOUND, "name: there is no disk \"%s\"", name);
+	else if (dev->job_running || dev->state >= DEVICE_QUIESCING)
+		error_set(&err, VHOSTD_ERR_BUSY, "\"%s\" is being added, resized or deleted (%s)",
+			  name, device_state_name(dev->state));
+	if (err.code != VHOSTD_ERR_OK) {
+		finish(done, arg, NULL, &err);
+		return;
+	}
+	dev->op_done = done;
+	dev->op_arg = arg;
+	dev->resize_bytes = size_bytes;
+	dev->job_error = (struct error){.code = VHOSTD_ERR_OK};
+	dev->job_running = true;
+	job_start(&r->jobs, &dev->job, "resize a disk", resize_run, resize_done);
+}
+
+void registry_shutdown(struct registry *r, registry_done_fn done, void *arg)
+{
+	struct device *dev = r->devices, *next;
+
+	r->shutdown_done = done;
+	r->shutdown_arg = arg;
+	if (!dev) {
+		finish(done, arg, NULL, NULL);
+		return;
+	}
+	for (; dev; dev = next) {
+		next = dev->next;
+		if (dev->state != DEVICE_NEW && dev->state < DEVICE_QUIESCING)
+			begin_removal(r, dev);
+	}
+}
+
+void registry_on_tick(struct registry *r)
+{
+	jobs_retry(&r->jobs);
+	if (!r->shutdown_done)
+		return;
+	for (struct device *dev = r->devices, *next; dev; dev = next) {
+		next = dev->next;
+		if (dev->state != DEVICE_NEW && dev->state < DEVICE_QUIESCING)
+			begin_removal(r, dev); /* it was being added when the shutdown began */
+	}
+}
+
+static struct ring_run *run_of(struct queue *q)
+{
+	return q->owner;
+}
+
+/* Returns the device it was about, NULL for none. */
+static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
+{
+	struct conn *conn = NULL;
+	struct ring_run *run;
+	struct device *dev;
+
+	switch (msg->kind) {
+	case EVENT_QUEUE_DRAINED:
+		run = run_of(container_of(msg, struct queue, drained_msg));
+		dev = run->conn->endpoint->device;
+		device_on_run_drained(dev, run);
+		return dev;
+	case EVENT_QUEUE_BROKEN:
+		run = run_of(container_of(msg, struct queue, broken_msg));
+		device_on_run_broken(run->conn->endpoint->device, run);
+		return NULL;
+	case EVENT_RUN_START:
+		run = container_of(msg, struct ring_run, start_msg);
+		device_on_run_start(run->conn->endpoint->device, run);
+		return NULL;
+	case EVENT_RUN_STOP:
+		run = container_of(msg, struct ring_run, stop_msg);
+		dev = run->conn->endpoint->device;
+		device_on_run_stop(dev, run);
+		return dev;
+	case EVENT_CONN_OPENED:
+		conn = container_of(msg, struct conn, opened_msg);
+		dev = conn->endpoint->device;
+		device_on_conn_opened(dev, conn);
+		return dev;
+	case EVENT_CONN_CLOSED:
+		conn = container_of(msg, struct conn, closed_msg);
+		dev = conn->endpoint->device;
+		device_on_conn_closed(dev, conn);
+		return dev;
+	case EVENT_MAP_UNUSED:
+		guest_map_unuse(container_of(msg, struct map_use, msg), &r->jobs);
+		return NULL;
+	case EVENT_MAP_DROP:
+		guest_map_put(container_of(msg, struct guest_map, drop_msg), &r->jobs);
+		return NULL;
+	case EVENT_BACKEND_FD:
+		conn_take_backend_fd(container_of(msg, struct backend_fd, msg));
+		return NULL;
+	case EVENT_JOB_DONE:
+		job_finish(container_of(msg, struct job, msg));
+		return NULL;
+	default:
+		CHECK(false, "every event has a handler");
+		return NULL;
+	}
+}
+
+void registry_on_events(struct registry *r)
+{
+	struct msg *msgs[EVENTS_AT_ONCE];
+	unsigned int n;
+
+	do {
+		n = mbox_receive(r->params.events, msgs, EVENTS_AT_ONCE);
+		for (unsigned int i = 0; i < n; i++) {
+			struct device *dev = handle_event(r, msgs[i]);
+
+			if (dev)
+				remove_if_quiet(r, dev);
+		}
+	} while (n == EVENTS_AT_ONCE);
+}

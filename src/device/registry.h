@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * All disks of the daemon, for the control floor. Every call is made by CTRL and returns at once;
+ * what takes time ends with a call of `done` from registry_on_events(), exactly once for each
+ * operation. An operation may also end, with `done` called, before the call that began it returns.
+ */
+#ifndef DEVICE_REGISTRY_H
+#define DEVICE_REGISTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "base/thread_role.h"
+#include "device/device_state.h"
+#include "device/spec.h"
+#include "engine/counters.h"
+#include "engine/queue_state.h"
+
+struct lcores;
+struct offload;
+struct registry;
+struct device;
+struct mbox;
+
+struct queue_view {
+	enum queue_state state;
+	unsigned int lcore; /* that serves it, or will */
+	uint16_t ring_size; /* 0: not started */
+	uint32_t n_inflight;
+	const char *broken; /* why, in words; NULL unless BROKEN */
+	const struct queue_counters *counters;
+};
+
+/** What `device.show` tells. Pointers are good until CTRL returns to its loop. */
+struct device_view {
+	const struct device_spec *spec;
+	const char *socket_path;
+	enum device_state state;
+	uint64_t state_age_us;
+	char waits_for[192]; /* "" when it waits for nothing */
+	bool deleting;
+	bool connected;
+	pid_t peer_pid;
+	uid_t peer_uid;
+	uint64_t n_connections;   /* so far */
+	uint64_t virtio_features; /* negotiated; 0 unconnected */
+	uint64_t capacity_bytes;
+	uint32_t store_block_size_bytes;
+	uint64_t store_errors;
+	bool write_cache; /* CONFIG_WCE: true write-back, false write-through */
+	uint32_t n_inflight;
+	uint16_t n_queues;
+	struct queue_view queues[VHOSTD_QUEUES_MAX];
+};
+
+/** How an operation ended: dev is NULL after a deletion or a failed add; err is NULL on success. */
+typedef void (*registry_done_fn)(void *arg, struct device *dev, const struct error *err);
+
+struct registry_params {
+	struct lcores *lcores;
+	struct offload *offload;
+	struct mbox *events; /* the registry is its only reader */
+	const char *socket_dir;
+	mode_t socket_mode;
+	gid_t socket_gid; /* (gid_t)-1: leave */
+};
+
+/** 0, or -1 with *err set. */
+int registry_new(const struct registry_params *params, struct registry **ret_registry,
+		 struct error *err);
+
+/** All devices are gone. */
+void registry_free(struct registry *registry);
+
+/** The descriptor to watch for reading, and what to call then. */
+int registry_event_fd(const struct registry *registry);
+void registry_on_events(struct registry *registry) IN_CTRL;
+
+/** About once a second: deadlines. */
+void registry_on_tick(struct registry *registry) IN_CTRL;
+
+/** Begins to add a disk. The spec is checked and copied. */
+void registry_add(struct registry *registry, const struct device_spec *spec, registry_done_fn done,
+		  void *arg) IN_CTRL;
+
+/** Begins to delete one. Refused with BUSY while a front end is connected, unless `force`. With
+ *  `no_wait`, done is called (dev not NULL) as soon as the deletion has begun. */
+void registry_del(struct registry *registry, const char *name, bool force, bool no_wait,
+		  registry_done_fn done, void *arg) IN_CTRL;
+
+/** Begins to resize one. size_bytes 0: the file's size. */
+void registry_resize(struct registry *registry, const char *name, uint64_t size_bytes,
+		     registry_done_fn done, void *arg) IN_CTRL;
+
+/** Begins to delete all, by force, and refuses to add from now on; done(arg, NULL, NULL) when the
+ *  last one is gone. */
+void registry_shutdown(struct registry *registry, registry_done_fn done, void *arg) IN_CTRL;
+
+unsigned int registry_count(const struct registry *registry) IN_CTRL;
+
+/** NULL when there is none. */
+struct device *registry_find(struct registry *registry, const char *name) IN_CTRL;
+
+/** In the order they were added; NULL begins, NULL ends. */
+struct device *registry_next(struct registry *registry, struct device *after) IN_CTRL;
+
+void device_view_get(const struct device *dev, struct device_view *ret_view) IN_CTRL;
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Every error text begins with the key it is about and a colon: the configuration file's reader
+ * finds the line by it.
+ */
+#include "device/spec.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define SOCKET_SUFFIX ".sock"
+#define NAME_CHARS    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+
+void device_spec_init(struct device_spec *spec)
+{
+	memset(spec, 0, sizeof(*spec));
+	spec->block_size_bytes = 512;
+	spec->n_queues = 1;
+}
+
+static int check_name(const char *name, const char *socket_dir, struct error *err)
+{
+	size_t dir_len = strlen(socket_dir), len = strlen(name);
+	size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (!len || name[0] == '.' || name[strspn(name, NAME_CHARS)])
+		return error_set(
+			err, VHOSTD_ERR_PARAMS,
+			"name: \"%s\" is not 1 to %d of A-Z a-z 0-9 _ . - without a leading dot",
+			name, VHOSTD_NAME_MAX);
+	if (dir_len + 1 + len + strlen(SOCKET_SUFFIX) > room)
+		return error_set(
+			err, VHOSTD_ERR_PARAMS,
+			"name: \"%s\" makes the socket path %s/%s%s longer than %zu bytes; "
+			"take a shorter name or socket_dir",
+			name, socket_dir, name, SOCKET_SUFFIX, room);
+	return 0;
+}
+
+static int check_backing(const struct device_spec *spec, struct error *err)
+{
+	bool is_aio = spec->backend == STORE_KIND_AIO;
+
+	if (is_aio && !spec->path[0])
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "path: missing; the aio backend needs a file or block device");
+	if (is_aio && spec->path[0] != '/')
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "path: \"%s\" is not absolute; begin it with /", spec->path);
+	if (!is_aio && spec->path[0])
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "path: \"%s\" is of no use here; only the aio backend has one",
+				 spec->path);
+	if (!is_aio && !spec->size_bytes)
+		return error_set(
+			err, VHOSTD_ERR_PARAMS,
+			"size: missing; the malloc and null backends need one, such as 1G");
+	return 0;
+}
+
+static int check_geometry(const struct device_spec *spec, struct error *err)
+{
+	if (spec->block_size_bytes != 512 && spec->block_size_bytes != 4096)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "block_size: %" PRIu32 " is neither 512 nor 4096",
+				 spec->block_size_bytes);
+	if (spec->size_bytes % spec->block_size_bytes)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "size: %" PRIu64 " is not a multiple of the block size %" PRIu32,
+				 spec->size_bytes, spec->block_size_bytes);
+	if (spec->size_bytes > INT64_MAX)
+		return error_set(err, VHOSTD_ERR_PARAMS, "size: %" PRIu64 " is more than %" PRId64,
+				 spec->size_bytes, INT64_MAX);
+	if (spec->n_queues < 1 || spec->n_queues > VHOSTD_QUEUES_MAX)
+		return error_set(err, VHOSTD_ERR_PARAMS, "queues: %u is not from 1 to %d",
+				 spec->n_queues, VHOSTD_QUEUES_MAX);
+	return 0;
+}
+
+static int check_serial(const char *serial, struct error *err)
+{
+	for (const char *c = serial; *c; c++)
+		if (*c < 0x20 || *c > 0x7e)
+			return error_set(
+				err, VHOSTD_ERR_PARAMS,
+				"serial: \"%s\" has a character that is not printable ASCII",
+				serial);
+	return 0;
+}
+
+static int check_lcores(const struct lcore_set *wanted, const struct lcore_set *available,
+			struct error *err)
+{
+	char wanted_text[256], available_text[256];
+
+	if (lcore_set_is_subset(wanted, available))
+		return 0;
+	lcore_set_format(wanted, wanted_text, sizeof(wanted_text));
+	lcore_set_format(available, available_text, sizeof(available_text));
+	return error_set(err, VHOSTD_ERR_PARAMS,
+			 "lcores: \"%s\" is not among the daemon's lcores, %s", wanted_text,
+			 available_text);
+}
+
+int device_spec_check(const struct device_spec *spec, const char *socket_dir,
+		      const struct lcore_set *available, struct error *err)
+{
+	if (check_name(spec->name, socket_dir, err) || check_backing(spec, err) ||
+	    check_geometry(spec, err) || check_serial(spec->serial, err))
+		return -1;
+	return check_lcores(&spec->lcores, available, err);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What an operator asks for when adding a disk: the keys of VHOSTD_PARAMS_device_add, checked.
+ */
+#ifndef DEVICE_SPEC_H
+#define DEVICE_SPEC_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/lcore_set.h"
+#include "engine/store.h"
+#include "vhostd/limits.h"
+
+struct device_spec {
+	char name[VHOSTD_NAME_MAX + 1];
+	enum store_kind backend;
+	char path[PATH_MAX];       /* "" unless aio */
+	uint64_t size_bytes;       /* 0: all of the file (aio only) */
+	uint32_t block_size_bytes; /* 512 or 4096 */
+	uint16_t n_queues;         /* 1..VHOSTD_QUEUES_MAX */
+	bool readonly;
+	char serial[VHOSTD_SERIAL_MAX + 1];
+	struct lcore_set lcores; /* empty: all */
+};
+
+/** Fills in the defaults: 512-byte blocks, one queue. */
+void device_spec_init(struct device_spec *spec);
+
+/** Checks ranges and what belongs together (path with aio, size with malloc and null, the length
+ *  of socket_dir/NAME.sock, lcores among `available`). 0, or -1 with *err (PARAMS) naming key,
+ *  value and what would be right. */
+int device_spec_check(const struct device_spec *spec, const char *socket_dir,
+		      const struct lcore_set *available, struct error *err);
+
+#endif

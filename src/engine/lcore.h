@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The lcores: one pinned thread each that polls its virtqueues for as long as the daemon runs.
+ * Other threads talk to an lcore by messages only (engine/mbox.h).
+ */
+#ifndef ENGINE_LCORE_H
+#define ENGINE_LCORE_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/thread_role.h"
+#include "engine/lcore_set.h"
+
+struct lcores;
+struct lcore;
+struct msg;
+struct mbox;
+
+/** How an lcore spends its time; read from any thread, each figure right for itself. */
+struct lcore_view {
+	unsigned int id;    /* CPU number */
+	int socket;         /* NUMA node, -1 unknown */
+	uint32_t n_queues;  /* virtqueues it serves now */
+	uint64_t turns;     /* of the poll loop */
+	uint64_t busy_tsc;  /* cycles of turns that found work */
+	uint64_t total_tsc; /* cycles of all turns */
+	uint64_t tsc_hz;
+	uint64_t longest_turn_tsc;
+	uint64_t messages; /* taken from its inbox */
+};
+
+/** One object for all lcores in `set`. Call on the EAL's main thread after eal_start(). 0, or -1
+ *  with *err set. */
+int lcores_new(const struct lcore_set *set, struct lcores **ret_lcores, struct error *err);
+
+/** Launches the other lcores and polls as the main lcore until lcores_stop(); then joins them. */
+void lcores_run(struct lcores *lcores);
+
+/** Makes lcores_run() return. Any thread. */
+void lcores_stop(struct lcores *lcores);
+
+/** After lcores_run(): nothing is attached any more. */
+void lcores_free(struct lcores *lcores);
+
+const struct lcore_set *lcores_set(const struct lcores *lcores);
+unsigned int lcores_count(const struct lcores *lcores);
+
+/** The i-th of lcores_count(). */
+struct lcore *lcores_nth(struct lcores *lcores, unsigned int i);
+
+unsigned int lcore_id(const struct lcore *lcore);
+
+/** Hands a message over; never waits. The lcore sets msg->done when it has dealt with it. */
+void lcore_send(struct lcore *lcore, struct msg *msg);
+
+void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view);
+
+#endif

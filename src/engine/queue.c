@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The life of a queue: made, attached, told of changes, broken, drained. The requests' path is in
+ * queue_io.c.
+ */
+#include "engine/queue.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "engine/lane.h"
+
+struct queue *queue_new(const struct queue_params *params)
+{
+	struct queue *q = aligned_alloc(CACHE_LINE,
+					(sizeof(*q) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
+
+	if (!q)
+		return NULL;
+	*q = (struct queue){
+		.vr = {.size = params->ring_size,
+		       .event_idx = params->event_idx,
+		       .last_avail_idx = params->base < 0 ? 0 : (uint16_t)params->base},
+		.lane = params->lane,
+		.map_use = params->map_use,
+		.counters = params->counters,
+		.state = QUEUE_IDLE,
+		.call_fd = params->call_fd,
+		.write_through = params->write_through,
+		.enabled = params->enabled,
+		.addr = params->addr,
+		.index = params->index,
+		.base = params->base,
+		.events = params->events,
+	};
+	q->requests = calloc(params->ring_size, sizeof(*q->requests));
+	q->big_iov = calloc(CHAIN_IOV_BIG, sizeof(*q->big_iov));
+	if (!q->requests || !q->big_iov) {
+		free(q->requests);
+		free(q->big_iov);
+		free(q);
+		return NULL;
+	}
+	for (unsigned int i = params->ring_size; i-- > 0;) {
+		q->requests[i].queue = q;
+		q->requests[i].next_free = q->free_requests;
+		q->free_requests = &q->requests[i];
+	}
+	msg_init(&q->attach_msg, LCORE_MSG_ATTACH);
+	msg_init(&q->stop_msg, LCORE_MSG_STOP);
+	msg_init(&q->drained_msg, EVENT_QUEUE_DRAINED);
+	msg_init(&q->broken_msg, EVENT_QUEUE_BROKEN);
+	return q;
+}
+
+void queue_free(struct queue *q)
+{
+	if (q->call_fd >= 0)
+		close(q->call_fd);
+	free(q->requests);
+	free(q->big_iov);
+	free(q);
+}
+
+struct lcore *queue_lcore(const struct queue *q)
+{
+	return q->lane->lcore;
+}
+
+void queue_event(struct queue *q, enum queue_event event)
+{
+	enum queue_state old = atomic_load_explicit(&q->state, memory_order_relaxed);
+	enum queue_state new = queue_state_next(old, event);
+
+	CHECK(new != QUEUE_N_STATES, "the virtqueue's state allows the event");
+	atomic_store_explicit(&q->state, new, memory_order_relaxed);
+}
+
+void queue_break(struct queue *q, const char *why)
+{
+	bool first = atomic_load_explicit(&q->broken, memory_order_relaxed) == NULL;
+
+	queue_event(q, QUEUE_EV_CORRUPT);
+	if (!first)
+		return;
+	atomic_store_explicit(&q->broken, why, memory_order_relaxed);
+	counter_add(&q->counters->breaks, 1);
+	mbox_send(q->events, &q->broken_msg);
+}
+
+/* The ring can't be reached any more: completions have nowhere to go. */
+static void lose_ring(struct queue *q, const char *why) IN_LCORE
+{
+	q->vr.desc = NULL;
+	q->vr.avail = NULL;
+	q->vr.used = NULL;
+	queue_break(q, why);
+}
+
+void queue_attach(struct queue *q)
+{
+	const char *fault = vring_split_map(&q->vr, q->map_use->mem, &q->addr);
+
+	queue_event(q, q->enabled ? QUEUE_EV_ATTACH : QUEUE_EV_ATTACH_PAUSED);
+	if (fault) {
+		lose_ring(q, fault);
+		return;
+	}
+	vring_split_start(&q->vr, q->base);
+	/* The front end may have missed an interrupt while the ring was away. */
+	queue_notify(q);
+}
+
+static void map_use_release(struct queue *q, struct map_use *use)
+{
+	mbox_send(q->events, &use->msg);
+}
+
+void queue_map_put(struct queue *q, struct map_use *use)
+{
+	if (--use->n_inflight == 0 && use != q->map_use)
+		map_use_release(q, use);
+}
+
+void queue_swap_map(struct queue *q, struct map_use *map_use)
+{
+	struct map_use *old = q->map_use;
+
+	q->map_use = map_use;
+	if (q->vr.used) { /* attached and not lost */
+		const char *fault = vring_split_map(&q->vr, map_use->mem, &q->addr);
+
+		if (fault)
+			lose_ring(q, fault);
+		else
+			queue_notify(q);
+	}
+	if (old->n_inflight == 0)
+		map_use_release(q, old);
+}
+
+int queue_swap_call(struct queue *q, int call_fd)
+{
+	int old = q->call_fd;
+
+	q->call_fd = call_fd;
+	if (q->vr.used)
+		queue_notify(q); /* what the old descriptor was told may not have arrived */
+	return old;
+}
+
+void queue_set_enabled(struct queue *q, bool enabled)
+{
+	q->enabled = enabled;
+	queue_event(q, enabled ? QUEUE_EV_ENABLE : QUEUE_EV_DISABLE);
+}
+
+void queue_drained(struct queue *q)
+{
+	struct map_use *use = q->map_use;
+
+	queue_event(q, QUEUE_EV_DRAINED);
+	q->map_use = NULL;
+	map_use_release(q, use);
+	mbox_send(q->events, &q->drained_msg); /* the queue is CTRL's from here on */
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A started virtqueue and the requests in flight on it. It is made when the front end starts a
+ * ring, served by one lcore, and freed after it was stopped; a restarted ring is a new queue.
+ *
+ * VHOST makes it and tells it of new memory maps, call descriptors and enabling (queue_msg); CTRL
+ * attaches, stops and frees it. From attach to drained only the lcore touches what is below
+ * "lcore's".
+ *
+ *   VHOST  queue_new ........ SWAP_MAP, SET_CALL, SET_ENABLED (waits one turn for each)
+ *   CTRL          ATTACH ................................ STOP            queue_free
+ *   LCORE                 POLLING ......................... DRAINING  -> QUEUE_DRAINED to CTRL
+ */
+#ifndef ENGINE_QUEUE_H
+#define ENGINE_QUEUE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/thread_role.h"
+#include "engine/counters.h"
+#include "engine/mbox.h"
+#include "engine/queue_state.h"
+#include "engine/store.h"
+#include "pure/blkreq.h"
+#include "pure/chain.h"
+#include "pure/guest_mem.h"
+#include "pure/vring_split.h"
+
+struct lane;
+struct lcore;
+struct queue;
+
+/** Messages to an lcore. */
+enum lcore_msg {
+	LCORE_MSG_ATTACH,   /* the queue's attach_msg */
+	LCORE_MSG_STOP,     /* the queue's stop_msg */
+	LCORE_MSG_SWAP_MAP, /* a struct queue_msg, as the next two */
+	LCORE_MSG_SET_CALL,
+	LCORE_MSG_SET_ENABLED,
+};
+
+/** Events from an lcore to CTRL; the device floor's own begin at ENGINE_EVENTS_END. */
+enum engine_event {
+	EVENT_QUEUE_DRAINED, /* the queue's drained_msg: the lcore has forgotten the queue */
+	EVENT_QUEUE_BROKEN,  /* the queue's broken_msg, once in its life */
+	EVENT_MAP_UNUSED,    /* a map_use's msg: no request uses it any more */
+	ENGINE_EVENTS_END,
+};
+
+/** One queue's use of one memory map: requests that began under it end under it. */
+struct map_use {
+	struct msg msg; /* EVENT_MAP_UNUSED */
+	const struct guest_mem *mem;
+	uint32_t n_inflight; /* LCORE */
+};
+
+/** From VHOST to the queue's lcore; on the sender's stack, who waits for it. */
+struct queue_msg {
+	struct msg msg;
+	struct queue *queue;
+	union {
+		struct map_use *map_use; /* SWAP_MAP: the queue's from now on */
+		int call_fd;             /* SET_CALL: in the new one, out the old one; -1 none */
+		bool enabled;            /* SET_ENABLED */
+	};
+};
+
+struct request {
+	struct store_io io;
+	struct queue *queue;
+	struct map_use *map_use;
+	struct request *next_free;
+	uint8_t *status;
+	uint32_t type;       /* VIRTIO_BLK_T_* */
+	uint32_t used_bytes; /* what the used element says on success */
+	uint16_t head;
+	uint16_t n_ranges; /* DISCARD, WRITE_ZEROES: one after the other */
+	uint16_t next_range;
+	union {
+		struct iovec iov[CHAIN_IOV_MAX];
+		struct blk_range ranges[BLK_RANGES_MAX];
+	};
+};
+
+/** What VHOST knows when the front end has started a ring. */
+struct queue_params {
+	struct lane *lane; /* who serves it */
+	struct mbox *events;
+	struct queue_counters *counters;
+	struct map_use *map_use;
+	struct vring_addr addr;
+	uint16_t index;
+	uint16_t ring_size;
+	int32_t base; /* negative: go on from the used index */
+	bool event_idx;
+	bool write_through; /* FLUSH was not negotiated: 5.2.6.2 */
+	bool enabled;
+	int call_fd; /* -1 none; the queue's from now on */
+};
+
+struct queue {
+	/* lcore's, hot */
+	struct vring_split vr;
+	struct lane *lane;
+	struct map_use *map_use;
+	struct request *free_requests;
+	struct queue_counters *counters;
+	_Atomic(enum queue_state) state; /* one writer, its lcore; CTRL reads */
+	_Atomic uint32_t n_inflight;     /* the same */
+	int call_fd;
+	bool used_pending; /* used elements not yet published */
+	bool write_through;
+	bool enabled;
+	/* lcore's, cold */
+	struct iovec *big_iov;        /* CHAIN_IOV_BIG, for a chain with more pieces than its own */
+	struct request *big_iov_user; /* NULL: it is free */
+	struct queue *next;           /* in the lane */
+	const char *_Atomic broken;   /* why; CTRL reads */
+	/* fixed */
+	struct vring_addr addr;
+	uint16_t index;
+	int32_t base;
+	struct mbox *events;
+	struct msg attach_msg;
+	struct msg stop_msg;
+	struct msg drained_msg;
+	struct msg broken_msg;
+	void *owner;              /* the device floor's */
+	struct request *requests; /* ring_size of them */
+};
+
+/** NULL when memory is short. The queue owns call_fd and map_use until it is drained. */
+struct queue *queue_new(const struct queue_params *params) IN_VHOST;
+
+/** After EVENT_QUEUE_DRAINED, or when never attached; closes the call descriptor. The map_use has
+ *  come back as EVENT_MAP_UNUSED, or is still queue->map_use when it was never attached. */
+void queue_free(struct queue *queue) IN_CTRL;
+
+/** The lcore that serves it. */
+struct lcore *queue_lcore(const struct queue *queue);
+
+/* What the lcore does with a queue; called by engine/lane.c and engine/lcore.c only. */
+
+/** The only writer of queue->state. */
+void queue_event(struct queue *queue, enum queue_event event) IN_LCORE;
+
+/** ATTACH: maps the ring and begins to serve it. */
+void queue_attach(struct queue *queue) IN_LCORE;
+
+void queue_swap_map(struct queue *queue, struct map_use *map_use) IN_LCORE;
+int queue_swap_call(struct queue *queue, int call_fd) IN_LCORE;
+void queue_set_enabled(struct queue *queue, bool enabled) IN_LCORE;
+
+/** Takes up to a batch of requests; appends what the store has to do to ios. Returns how many. */
+unsigned int queue_fetch(struct queue *queue, struct store_io **ret_ios,
+			 unsigned int n_max) IN_LCORE;
+
+/** The store has ended `io`. Its request ends too (the driver sees it after queue_flush()), or goes
+ *  on with another operation, which is returned. */
+struct store_io *queue_complete(struct store_io *io) IN_LCORE;
+
+/** Publishes used elements and notifies the driver if it asked for it. */
+void queue_flush(struct queue *queue) IN_LCORE;
+
+#endif

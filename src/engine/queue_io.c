@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The requests' path through a queue: take from the available ring, parse, hand to the store;
+ * complete, write the used ring, notify. Bounded in requests and bytes for each turn, so that one
+ * guest's large requests don't delay another's small ones.
+ */
+#include <linux/virtio_blk.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "engine/lane.h"
+#include "engine/queue.h"
+
+#define TURN_MAX_REQUESTS 32
+#define TURN_MAX_BYTES    (1u << 20)
+
+static struct request *request_get(struct queue *q)
+{
+	struct request *req = q->free_requests;
+
+	q->free_requests = req->next_free;
+	req->map_use = q->map_use;
+	q->map_use->n_inflight++;
+	atomic_store_explicit(&q->n_inflight,
+			      atomic_load_explicit(&q->n_inflight, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+	return req;
+}
+
+static void request_put(struct request *req) IN_LCORE
+{
+	struct queue *q = req->queue;
+
+	if (q->big_iov_user == req)
+		q->big_iov_user = NULL;
+	req->next_free = q->free_requests;
+	q->free_requests = req;
+	atomic_store_explicit(&q->n_inflight,
+			      atomic_load_explicit(&q->n_inflight, memory_order_relaxed) - 1,
+			      memory_order_relaxed);
+	queue_map_put(q, req->map_use);
+}
+
+static void count(struct queue *q, const struct request *req, uint8_t status)
+{
+	struct queue_counters *c = q->counters;
+
+	if (status != VIRTIO_BLK_S_OK) {
+		counter_add(status == VIRTIO_BLK_S_UNSUPP ? &c->unsupported : &c->io_errors, 1);
+		return;
+	}
+	switch (req->type) {
+	case VIRTIO_BLK_T_IN:
+		counter_add(&c->reads, 1);
+		counter_add(&c->read_bytes, req->io.n_bytes);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		counter_add(&c->writes, 1);
+		counter_add(&c->written_bytes, req->io.n_bytes);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		counter_add(&c->flushes, 1);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+		counter_add(&c->discards, 1);
+		break;
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		counter_add(&c->write_zeroes, 1);
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		counter_add(&c->get_ids, 1);
+		break;
+	}
+}
+
+/* Writes status and used element. used->len counts the bytes written from the chain's first
+ * writable one on without a gap (2.7.8.2): none on an error of a request with a payload to fill. */
+static void finish(struct request *req, uint8_t status) IN_LCORE
+{
+	struct queue *q = req->queue;
+	uint32_t n_bytes = req->used_bytes;
+
+	if (status != VIRTIO_BLK_S_OK && n_bytes > 1)
+		n_bytes = 0;
+	__atomic_store_n(req->status, status, __ATOMIC_RELAXED);
+	count(q, req, status);
+	if (q->vr.used) {
+		vring_split_put_used(&q->vr, req->head, n_bytes);
+		q->used_pending = true;
+	}
+	request_put(req);
+}
+
+/* May the data stay in a volatile cache until the next FLUSH? */
+static bool is_write_back(const struct queue *q)
+{
+	return !q->write_through &&
+	       atomic_load_explicit(&q->lane->disk->write_cache, memory_order_relaxed);
+}
+
+static void set_range(struct request *req)
+{
+	const struct blk_range *range = &req->ranges[req->next_range++];
+	struct store_io *io = &req->io;
+
+	io->flags = (range->unmap ? STORE_IO_UNMAP : 0) |
+		    (is_write_back(req->queue) ? 0 : STORE_IO_FUA);
+	io->offset_bytes = range->sector * SECTOR_BYTES;
+	io->n_bytes = (uint64_t)range->n_sectors * SECTOR_BYTES;
+}
+
+/* Moves to the next segment that is not empty. */
+static bool next_range(struct request *req)
+{
+	while (req->next_range < req->n_ranges) {
+		set_range(req);
+		if (req->io.n_bytes)
+			return true;
+	}
+	return false;
+}
+
+struct store_io *queue_complete(struct store_io *io) IN_LCORE
+{
+	struct request *req = container_of(io, struct request, io);
+
+	if (io->result == 0 && req->n_ranges && next_range(req))
+		return io;
+	finish(req, io->result == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+	return NULL;
+}
+
+/* Turns a checked request into its first operation. False: there is nothing for the store to do. */
+static bool to_store_io(struct request *req, const struct blk_request *blk)
+{
+	struct store_io *io = &req->io;
+
+	io->flags = 0;
+	io->iov = blk->payload;
+	io->n_iov = blk->n_payload;
+	io->n_bytes = blk->payload_bytes;
+	io->offset_bytes = blk->sector * SECTOR_BYTES;
+	switch (blk->type) {
+	case VIRTIO_BLK_T_IN:
+		io->op = STORE_READ;
+		return io->n_bytes > 0;
+	case VIRTIO_BLK_T_OUT:
+		io->op = STORE_WRITE;
+		io->flags = is_write_back(req->queue) ? 0 : STORE_IO_FUA;
+		return io->n_bytes > 0;
+	case VIRTIO_BLK_T_FLUSH:
+		io->op = STORE_FLUSH;
+		io->n_bytes = 0;
+		return true;
+	default: /* DISCARD, WRITE_ZEROES */
+		io->op = blk->type == VIRTIO_BLK_T_DISCARD ? STORE_DISCARD : STORE_WRITE_ZEROES;
+		return next_range(req);
+	}
+}
+
+static void answer_get_id(struct request *req, const struct blk_request *blk) IN_LCORE
+{
+	uint32_t n = blk_request_get_id(blk, req->queue->lane->disk);
+
+	req->used_bytes = n == blk->payload_bytes ? n + 1 : n;
+	finish(req, VIRTIO_BLK_S_OK);
+}
+
+/* Checks the request; keeps the segments of a DISCARD or WRITE_ZEROES where its iov was. */
+static uint8_t check(struct request *req, struct blk_request *blk, const struct chain *c)
+{
+	struct blk_range ranges[BLK_RANGES_MAX];
+	uint8_t status;
+
+	if (c->too_long)
+		return VIRTIO_BLK_S_IOERR;
+	status = blk_request_check(blk, req->queue->lane->disk, ranges);
+	req->n_ranges = blk->n_ranges;
+	req->next_range = 0;
+	if (blk->n_ranges)
+		memcpy(req->ranges, ranges, blk->n_ranges * sizeof(ranges[0]));
+	return status;
+}
+
+/* Starts one request: answers it at once, or returns what the store has to do. */
+static struct store_io *start(struct request *req, struct blk_request *blk,
+			      const struct chain *c) IN_LCORE
+{
+	uint8_t status = check(req, blk, c);
+
+	req->head = c->head;
+	req->status = blk->status;
+	req->type = blk->type;
+	req->used_bytes = blk->type == VIRTIO_BLK_T_IN ? (uint32_t)c->writable_bytes : 1;
+	req->io.n_bytes = 0;
+	if (status != VIRTIO_BLK_S_OK) {
+		finish(req, status);
+		return NULL;
+	}
+	if (blk->type == VIRTIO_BLK_T_GET_ID) {
+		answer_get_id(req, blk);
+		return NULL;
+	}
+	if (!to_store_io(req, blk)) {
+		finish(req, VIRTIO_BLK_S_OK);
+		return NULL;
+	}
+	return &req->io;
+}
+
+/* The next chain, in the request's own iov or, when it has more pieces, in the queue's big one.
+ * False: that one is in use, the chain is taken when it is free again. */
+static bool take_chain(struct queue *q, struct request *req, struct chain *chain,
+		       const char **ret_fault)
+{
+	*chain = (struct chain){.iov = req->iov, .n_iov_max = CHAIN_IOV_MAX};
+	*ret_fault = vring_split_take(&q->vr, q->map_use->mem, chain);
+	if (likely(!chain->too_long) || *ret_fault)
+		return true;
+	vring_split_untake(&q->vr);
+	if (q->big_iov_user)
+		return false;
+	q->big_iov_user = req;
+	*chain = (struct chain){.iov = q->big_iov, .n_iov_max = CHAIN_IOV_BIG};
+	*ret_fault = vring_split_take(&q->vr, q->map_use->mem, chain);
+	return true;
+}
+
+enum fetched { FETCHED_IO, FETCHED_DONE, FETCHED_LATER, FETCHED_FAULT };
+
+static enum fetched fetch_one(struct queue *q, struct store_io **ret_io,
+			      const char **ret_fault) IN_LCORE
+{
+	struct request *req = request_get(q);
+	struct blk_request blk;
+	struct chain chain;
+	bool taken = take_chain(q, req, &chain, ret_fault);
+
+	if (taken && !*ret_fault)
+		*ret_fault = blk_request_parse(&chain, &blk);
+	if (!taken || *ret_fault) {
+		request_put(req);
+		return taken ? FETCHED_FAULT : FETCHED_LATER;
+	}
+	*ret_io = start(req, &blk, &chain);
+	return *ret_io ? FETCHED_IO : FETCHED_DONE;
+}
+
+unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned int n_max)
+{
+	int n_avail = vring_split_n_avail(&q->vr);
+	unsigned int n_ios = 0;
+	uint64_t n_bytes = 0;
+	const char *fault = NULL;
+
+	if (likely(n_avail == 0))
+		return 0;
+	if (n_avail < 0) {
+		queue_break(q, "the available index is more than the ring ahead");
+		return 0;
+	}
+	if (n_avail > TURN_MAX_REQUESTS)
+		n_avail = TURN_MAX_REQUESTS;
+	while (n_avail-- > 0 && n_ios < n_max && n_bytes < TURN_MAX_BYTES && q->free_requests) {
+		enum fetched got = fetch_one(q, &ret_ios[n_ios], &fault);
+
+		if (got == FETCHED_FAULT)
+			queue_break(q, fault);
+		if (got == FETCHED_FAULT || got == FETCHED_LATER)
+			break;
+		if (got == FETCHED_IO)
+			n_bytes += ret_ios[n_ios++]->n_bytes;
+	}
+	return n_ios;
+}
+
+void queue_notify(struct queue *q)
+{
+	static const uint64_t one = 1;
+	ssize_t written;
+
+	if (q->call_fd < 0)
+		return;
+	written = write(q->call_fd, &one, sizeof(one));
+	(void)written; /* a full counter is readable anyway */
+	counter_add(&q->counters->interrupts, 1);
+}
+
+void queue_flush(struct queue *q)
+{
+	q->used_pending = false;
+	if (!q->vr.used)
+		return;
+	vring_split_publish(&q->vr);
+	if (vring_split_should_notify(&q->vr))
+		queue_notify(q);
+	else
+		counter_add(&q->counters->interrupts_saved, 1);
+}

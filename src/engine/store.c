@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "engine/store.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine/store_kinds.h"
+
+static const struct store_ops *const kinds[STORE_N_KINDS] = {
+	[STORE_KIND_AIO] = &store_aio_ops,
+	[STORE_KIND_MALLOC] = &store_malloc_ops,
+	[STORE_KIND_NULL] = &store_null_ops,
+};
+
+static const char *const names[STORE_N_KINDS] = {
+#define STORE_KIND_NAME(id, name) name,
+	STORE_KINDS(STORE_KIND_NAME)
+#undef STORE_KIND_NAME
+};
+
+const char *store_kind_name(enum store_kind kind)
+{
+	return kind < STORE_N_KINDS ? names[kind] : "?";
+}
+
+int store_kind_parse(const char *name, enum store_kind *ret_kind)
+{
+	for (unsigned int i = 0; i < STORE_N_KINDS; i++) {
+		if (strcmp(names[i], name) == 0) {
+			*ret_kind = (enum store_kind)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int store_open(const struct store_params *params, struct store **ret_store, struct error *err)
+{
+	return kinds[params->kind]->open(params, ret_store, err);
+}
+
+void store_close(struct store *store)
+{
+	store->ops->close(store);
+}
+
+int store_resize(struct store *store, uint64_t size_bytes, struct error *err)
+{
+	return store->ops->resize(store, size_bytes, err);
+}
+
+int store_channel_open(struct store *store, struct store_channel **ret_channel, struct error *err)
+{
+	return store->ops->channel_open(store, ret_channel, err);
+}
+
+void store_channel_close(struct store_channel *channel)
+{
+	channel->store->ops->channel_close(channel);
+}
+
+void store_io_copy(struct store_io *io, void *buf, size_t n_bytes, bool to_iov)
+{
+	uint8_t *at = buf;
+
+	while (n_bytes > 0) {
+		size_t n = io->iov->iov_len < n_bytes ? io->iov->iov_len : n_bytes;
+
+		if (to_iov)
+			memcpy(io->iov->iov_base, at, n);
+		else
+			memcpy(at, io->iov->iov_base, n);
+		at += n;
+		n_bytes -= n;
+		store_io_advance(io, n);
+	}
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A disk in memory: a memfd, mapped once into address space that was reserved for growth, so that
+ * it never moves under an lcore. An lcore copies at most TURN_BYTES for each reap, so that large
+ * requests don't hold up other devices; large discards go to a helper. There is nothing behind it
+ * that a flush could reach: FLUSH succeeds at once, and nothing outlives the daemon.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/offload.h"
+#include "engine/store_kinds.h"
+
+#define TURN_BYTES   (64u << 10)
+#define RESERVED_MIN (64ull << 30)
+#define GROWTH       4 /* times the first size that may be reached at least */
+#define BLOCK_BYTES  4096u
+
+struct malloc_store {
+	struct store base;
+	int fd;
+	uint8_t *memory;
+	uint64_t reserved_bytes;
+	uint32_t block_size_bytes;
+	struct offload_group offload;
+};
+
+struct malloc_channel {
+	struct store_channel base;
+	struct io_fifo waiting; /* to be copied, in the order they came */
+	struct io_fifo ended;
+	struct offload_done offloaded;
+};
+
+struct malloc_io {
+	uint64_t n_done;
+	struct offload_task task;
+};
+
+_Static_assert(sizeof(struct malloc_io) <= STORE_IO_PRIV_BYTES, "fits in a store_io");
+
+static struct malloc_io *priv(struct store_io *io)
+{
+	return (struct malloc_io *)(void *)io->priv;
+}
+
+static struct store_io *io_of_task(struct offload_task *task)
+{
+	struct malloc_io *m = container_of(task, struct malloc_io, task);
+
+	return container_of((uint8_t(*)[STORE_IO_PRIV_BYTES])(void *)m, struct store_io, priv);
+}
+
+/* Extends the mapping from old_bytes to new_bytes. */
+static int map_more(struct malloc_store *s, uint64_t old_bytes, uint64_t new_bytes)
+{
+	uint64_t from = old_bytes / BLOCK_BYTES * BLOCK_BYTES;
+	void *addr;
+
+	if (ftruncate(s->fd, (off_t)new_bytes))
+		return -errno;
+	addr = mmap(s->memory + from, new_bytes - from, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, s->fd, (off_t)from);
+	return addr == MAP_FAILED ? -errno : 0;
+}
+
+static int make_memory(struct malloc_store *s, uint64_t size_bytes, struct error *err)
+{
+	void *addr;
+
+	s->reserved_bytes = size_bytes > RESERVED_MIN / GROWTH ? size_bytes * GROWTH : RESERVED_MIN;
+	s->fd = memfd_create("vhostd-malloc", MFD_CLOEXEC);
+	if (s->fd < 0)
+		return error_set(err, VHOSTD_ERR_STORE, "memfd: %s", strerror(errno));
+	addr = mmap(NULL, s->reserved_bytes, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (addr == MAP_FAILED) {
+		error_set(err, VHOSTD_ERR_STORE, "size: %llu bytes of memory can't be reserved: %s",
+			  (unsigned long long)size_bytes, strerror(errno));
+		goto close_fd;
+	}
+	s->memory = addr;
+	madvise(addr, s->reserved_bytes, MADV_DONTDUMP);
+	if (map_more(s, 0, size_bytes)) {
+		error_set(err, VHOSTD_ERR_STORE, "size: %llu bytes of memory can't be had: %s",
+			  (unsigned long long)size_bytes, strerror(errno));
+		goto unmap;
+	}
+	return 0;
+
+unmap:
+	munmap(s->memory, s->reserved_bytes);
+close_fd:
+	close(s->fd);
+	return -1;
+}
+
+static int malloc_open(const struct store_params *params, struct store **ret_store,
+		       struct error *err)
+{
+	uint64_t size = params->size_bytes / params->block_size_bytes * params->block_size_bytes;
+	struct malloc_store *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
+	s->base.ops = &store_malloc_ops;
+	s->base.caps = (struct store_caps){
+		.block_size_bytes = SECTOR_BYTES_MIN,
+		.discard = true,
+		.write_zeroes = true,
+		.discard_granularity_bytes = BLOCK_BYTES,
+		.discard_max_bytes = STORE_RANGE_MAX_BYTES,
+		.write_zeroes_max_bytes = STORE_RANGE_MAX_BYTES,
+	};
+	s->block_size_bytes = params->block_size_bytes;
+	atomic_init(&s->base.capacity_bytes, size);
+	if (make_memory(s, size, err)) {
+		free(s);
+		return -1;
+	}
+	offload_group_init(&s->offload, params->offload);
+	*ret_store = &s->base;
+	return 0;
+}
+
+static void malloc_close(struct store *store)
+{
+	struct malloc_store *s = (struct malloc_store *)store;
+
+	munmap(s->memory, s->reserved_bytes);
+	close(s->fd);
+	free(s);
+}
+
+static int malloc_resize(struct store *store, uint64_t size_bytes, struct error *err)
+{
+	struct malloc_store *s = (struct malloc_store *)store;
+	uint64_t old = atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed);
+	uint64_t size = size_bytes / s->block_size_bytes * s->block_size_bytes;
+	int ret;
+
+	if (size_bytes == 0)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "size: a malloc disk has no file to take its size from: give one");
+	if (size < old || size > s->reserved_bytes)
+		return error_set(err, VHOSTD_ERR_UNSUPPORTED,
+				 "size: %llu; this disk can have %llu (now) to %llu bytes",
+				 (unsigned long long)size_bytes, (unsigned long long)old,
+				 (unsigned long long)s->reserved_bytes);
+	if (size == old)
+		return 0;
+	ret = map_more(s, old, size);
+	if (ret)
+		return error_set(err, VHOSTD_ERR_STORE, "size: %llu bytes can't be had: %s",
+				 (unsigned long long)size, strerror(-ret));
+	atomic_store_explicit(&store->capacity_bytes, size, memory_order_release);
+	return 0;
+}
+
+static int malloc_channel_open(struct store *store, struct store_channel **ret_channel,
+			       struct error *err)
+{
+	struct malloc_channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel)
+		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
+	channel->base.store = store;
+	*ret_channel = &channel->base;
+	return 0;
+}
+
+static void malloc_channel_close(struct store_channel *channel)
+{
+	free(channel);
+}
+
+static void punch_run(struct offload_task *task)
+{
+	struct store_io *io = io_of_task(task);
+	struct malloc_store *s = container_of(task->group, struct malloc_store, offload);
+
+	if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)io->offset_bytes,
+		      (off_t)io->n_bytes))
+		io->result = -errno;
+}
+
+static void malloc_submit(struct store_channel *channel, struct store_io **ios, unsigned int n_ios)
+{
+	struct malloc_channel *ch = (struct malloc_channel *)channel;
+	struct malloc_store *s = (struct malloc_store *)channel->store;
+
+	role_assert(&role_lcore);
+	for (unsigned int i = 0; i < n_ios; i++) {
+		struct store_io *io = ios[i];
+
+		io->result = 0;
+		priv(io)->n_done = 0;
+		if (io->op >= STORE_DISCARD && io->n_bytes > TURN_BYTES) {
+			priv(io)->task.run = punch_run;
+			priv(io)->task.done = &ch->offloaded;
+			offload_submit(&s->offload, &priv(io)->task);
+		} else {
+			io_fifo_put(&ch->waiting, io);
+		}
+	}
+}
+
+/* Goes on with one operation for n_bytes at most; returns how many it did. */
+static uint64_t copy_some(const struct malloc_store *s, struct store_io *io, uint64_t n_max)
+{
+	struct malloc_io *m = priv(io);
+	uint8_t *at = s->memory + io->offset_bytes + m->n_done;
+	uint64_t n = io->n_bytes - m->n_done < n_max ? io->n_bytes - m->n_done : n_max;
+
+	if (io->op == STORE_READ || io->op == STORE_WRITE)
+		store_io_copy(io, at, n, io->op == STORE_READ);
+	else
+		memset(at, 0, n);
+	m->n_done += n;
+	return n;
+}
+
+static void take_offloaded(struct malloc_channel *ch) IN_LCORE
+{
+	struct offload_task *task = offload_reap(&ch->offloaded);
+
+	while (task) {
+		struct offload_task *next = task->next;
+
+		io_fifo_put(&ch->ended, io_of_task(task));
+		task = next;
+	}
+}
+
+static unsigned int malloc_reap(struct store_channel *channel, struct store_io **ret_ios,
+				unsigned int n_max)
+{
+	struct malloc_channel *ch = (struct malloc_channel *)channel;
+	const struct malloc_store *s = (const struct malloc_store *)channel->store;
+	uint64_t budget = TURN_BYTES;
+	unsigned int n = 0;
+
+	role_assert(&role_lcore);
+	take_offloaded(ch);
+	while (n < n_max && ch->ended.head)
+		ret_ios[n++] = io_fifo_get(&ch->ended);
+	while (n < n_max && ch->waiting.head && budget > 0) {
+		struct store_io *io = ch->waiting.head;
+
+		if (io->op != STORE_FLUSH)
+			budget -= copy_some(s, io, budget);
+		if (io->op == STORE_FLUSH || priv(io)->n_done == io->n_bytes)
+			ret_ios[n++] = io_fifo_get(&ch->waiting);
+	}
+	return n;
+}
+
+const struct store_ops store_malloc_ops = {
+	.kind = STORE_KIND_MALLOC,
+	.open = malloc_open,
+	.close = malloc_close,
+	.resize = malloc_resize,
+	.channel_open = malloc_channel_open,
+	.channel_close = malloc_channel_close,
+	.submit = malloc_submit,
+	.reap = malloc_reap,
+};

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A store for measuring everything but the store: each operation succeeds at once, reads leave the
+ * buffers as they are.
+ */
+#include <stdlib.h>
+
+#include "engine/store_kinds.h"
+
+struct null_channel {
+	struct store_channel base;
+	struct io_fifo ended;
+};
+
+static int null_open(const struct store_params *params, struct store **ret_store, struct error *err)
+{
+	struct store *store = calloc(1, sizeof(*store));
+
+	if (!store)
+		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
+	store->ops = &store_null_ops;
+	store->caps = (struct store_caps){
+		.block_size_bytes = SECTOR_BYTES_MIN,
+		.discard = true,
+		.write_zeroes = true,
+		.discard_granularity_bytes = SECTOR_BYTES_MIN,
+		.discard_max_bytes = STORE_RANGE_MAX_BYTES,
+		.write_zeroes_max_bytes = STORE_RANGE_MAX_BYTES,
+	};
+	atomic_init(&store->capacity_bytes, params->size_bytes / params->block_size_bytes *
+						    params->block_size_bytes);
+	*ret_store = store;
+	return 0;
+}
+
+static void null_close(struct store *store)
+{
+	free(store);
+}
+
+static int null_resize(struct store *store, uint64_t size_bytes, struct error *err)
+{
+	if (size_bytes == 0)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "size: a null disk has no file to take its size from: give one");
+	atomic_store_explicit(&store->capacity_bytes, size_bytes, memory_order_relaxed);
+	return 0;
+}
+
+static int null_channel_open(struct store *store, struct store_channel **ret_channel,
+			     struct error *err)
+{
+	struct null_channel *channel = calloc(1, sizeof(*channel));
+
+	if (!channel)
+		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
+	channel->base.store = store;
+	*ret_channel = &channel->base;
+	return 0;
+}
+
+static void null_channel_close(struct store_channel *channel)
+{
+	free(channel);
+}
+
+static void null_submit(struct store_channel *channel, struct store_io **ios, unsigned int n_ios)
+{
+	struct null_channel *ch = (struct null_channel *)channel;
+
+	for (unsigned int i = 0; i < n_ios; i++) {
+		ios[i]->result = 0;
+		io_fifo_put(&ch->ended, ios[i]);
+	}
+}
+
+static unsigned int null_reap(struct store_channel *channel, struct store_io **ret_ios,
+			      unsigned int n_max)
+{
+	struct null_channel *ch = (struct null_channel *)channel;
+	unsigned int n = 0;
+
+	while (n < n_max && ch->ended.head)
+		ret_ios[n++] = io_fifo_get(&ch->ended);
+	return n;
+}
+
+const struct store_ops store_null_ops = {
+	.kind = STORE_KIND_NULL,
+	.open = null_open,
+	.close = null_close,
+	.resize = null_resize,
+	.channel_open = null_channel_open,
+	.channel_close = null_channel_close,
+	.submit = null_submit,
+	.reap = null_reap,
+};

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The virtio block device, virtio 1.2 section 5.2: its configuration space, and what one request
+ * asks for. Knows descriptor chains, but no ring format and no store.
+ */
+#ifndef PURE_BLKREQ_H
+#define PURE_BLKREQ_H
+
+#include <linux/virtio_blk.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "pure/chain.h"
+
+#define SECTOR_BYTES   512u
+#define BLK_SEG_MAX    126u /* data segments of a request: two of a 128-entry ring's for the rest */
+#define BLK_RANGES_MAX 32u  /* max_discard_seg and max_write_zeroes_seg */
+#define BLK_CONFIG_BYTES                                                                           \
+	256u /* what GET_CONFIG may ask for; the specification's part is shorter                   \
+	      */
+
+/** What a disk looks like to its guests. Constant while the disk exists but for the atomics. */
+struct blk_disk {
+	_Atomic uint64_t capacity_sectors; /* of 512 bytes; written by CTRL */
+	atomic_bool write_cache;           /* CONFIG_WCE's writeback; written by VHOST */
+	uint32_t block_size_bytes;
+	uint32_t max_discard_sectors; /* 0: no DISCARD */
+	uint32_t discard_alignment_sectors;
+	uint32_t max_write_zeroes_sectors; /* 0: no WRITE_ZEROES */
+	uint32_t opt_io_blocks;            /* suggested I/O size in blocks; 0 unknown */
+	uint16_t n_queues;
+	bool readonly;
+	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL */
+};
+
+/** The device-specific feature bits and VERSION_1, INDIRECT_DESC, EVENT_IDX that we offer. */
+uint64_t blk_features(const struct blk_disk *disk);
+
+/** The configuration space, 5.2.4, padded with zeroes. */
+void blk_config(const struct blk_disk *disk, uint8_t ret_config[BLK_CONFIG_BYTES]);
+
+struct blk_request {
+	uint32_t type; /* VIRTIO_BLK_T_* */
+	uint64_t sector;
+	struct iovec *payload; /* what follows the header, or precedes the status */
+	uint16_t n_payload;
+	uint64_t payload_bytes;
+	uint8_t *status;
+	uint16_t n_ranges; /* DISCARD and WRITE_ZEROES, after blk_request_check() */
+};
+
+/** One segment of a DISCARD or WRITE_ZEROES request. */
+struct blk_range {
+	uint64_t sector;
+	uint32_t n_sectors;
+	bool unmap;
+};
+
+/** Takes a chain apart: header, payload, status, however they are spread over descriptors. Changes
+ *  the chain's iov. NULL, or what is wrong with it in words: there is no place for a status. */
+const char *blk_request_parse(struct chain *chain, struct blk_request *ret);
+
+/** Checks a request against the disk, and reads the segments of a DISCARD or WRITE_ZEROES into
+ *  ret_ranges. VIRTIO_BLK_S_OK: go on; else the status to answer with. */
+uint8_t blk_request_check(struct blk_request *req, const struct blk_disk *disk,
+			  struct blk_range ret_ranges[BLK_RANGES_MAX]);
+
+/** Answers GET_ID into the payload; returns how many bytes were written. */
+uint32_t blk_request_get_id(const struct blk_request *req, const struct blk_disk *disk);
+
+#endif

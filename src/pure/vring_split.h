@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The device side of a split virtqueue, virtio 1.2 section 2.7. The memory belongs to a guest that
+ * may change it at any moment and means harm: each field is read once into a local, checked, and
+ * only then used. No function here loops longer than the ring, allocates, or logs.
+ *
+ * Atomics: avail->idx is read with acquire (partner: the driver's write barrier before it, 2.7.13);
+ * used->idx is written with release (partner: the driver's read barrier after reading it).
+ * vring_split_should_notify() has the full barrier between used->idx and the driver's
+ * suppression fields that 2.7.7.2 asks for.
+ */
+#ifndef PURE_VRING_SPLIT_H
+#define PURE_VRING_SPLIT_H
+
+#include <linux/virtio_ring.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pure/chain.h"
+#include "pure/guest_mem.h"
+
+#define VRING_SPLIT_SIZE_MAX 1024
+
+/** Where the front end put the ring (SET_VRING_ADDR: front-end user addresses). */
+struct vring_addr {
+	uint64_t desc_uva;
+	uint64_t avail_uva;
+	uint64_t used_uva;
+};
+
+struct vring_split {
+	const struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t size;           /* descriptors, a power of two */
+	bool event_idx;          /* VIRTIO_F_EVENT_IDX negotiated */
+	uint16_t last_avail_idx; /* next entry of avail->ring to take */
+	uint16_t used_idx;       /* next entry of used->ring to write */
+	uint16_t signalled_idx;  /* used_idx at the last decision about a notification */
+};
+
+/** True if a front end may give a ring this size: a power of two up to VRING_SPLIT_SIZE_MAX. */
+bool vring_split_size_ok(uint32_t size);
+
+/** Translates the ring's addresses. NULL, or what is wrong in words: an address outside of the
+ *  memory or misaligned (2.7: 16, 2 and 4 bytes). The indices stay: also used when the memory map
+ *  is replaced under a running ring. */
+const char *vring_split_map(struct vring_split *vr, const struct guest_mem *mem,
+			    const struct vring_addr *addr);
+
+/** Starts at avail entry `base` (SET_VRING_BASE), or, when that is negative, where the ring's used
+ *  index stands: nothing was in flight. The used index goes on from the ring's. Asks the driver for
+ *  no kicks, as fits a polling device. After vring_split_map(). */
+void vring_split_start(struct vring_split *vr, int32_t base);
+
+/** How many chains the driver has made available; -1 when its index is more than the ring ahead. */
+static inline int vring_split_n_avail(const struct vring_split *vr)
+{
+	uint16_t n = __atomic_load_n(&vr->avail->idx, __ATOMIC_ACQUIRE);
+
+	n = (uint16_t)(n - vr->last_avail_idx);
+	return n <= vr->size ? n : -1;
+}
+
+/** Takes the next available chain: vring_split_n_avail() said that there is one. ret->iov and
+ *  ret->n_iov_max are the caller's. NULL, or what is wrong with it in words (the queue is broken
+ * then: 2.7.5, 2.7.5.3). */
+const char *vring_split_take(struct vring_split *vr, const struct guest_mem *mem,
+			     struct chain *ret);
+
+/** Puts the chain taken last back: it will be taken again. */
+static inline void vring_split_untake(struct vring_split *vr)
+{
+	vr->last_avail_idx--;
+}
+
+/** Writes one used element; the driver sees it after vring_split_publish(). */
+static inline void vring_split_put_used(struct vring_split *vr, uint16_t head, uint32_t n_bytes)
+{
+	struct vring_used_elem *elem = &vr->used->ring[vr->used_idx & (vr->size - 1)];
+
+	elem->id = head;
+	elem->len = n_bytes;
+	vr->used_idx++;
+}
+
+/** Makes the used elements written so far visible to the driver. */
+static inline void vring_split_publish(struct vring_split *vr)
+{
+	__atomic_store_n(&vr->used->idx, vr->used_idx, __ATOMIC_RELEASE);
+}
+
+/** After vring_split_publish(): does the driver want a notification for what came since the last
+ *  call? (2.7.7.2, 2.7.10) */
+bool vring_split_should_notify(struct vring_split *vr);
+
+#endif
