@@ -113,17 +113,22 @@ static unsigned int line_of(const struct conf *conf, size_t offset)
 	return line;
 }
 
+/* json-c would stop there without a word. */
+static int check_no_nul(const struct conf *conf, struct error *err)
+{
+	size_t n_bytes = strlen(conf->text);
+
+	if (n_bytes == conf->n_bytes)
+		return 0;
+	return error_set(err, VHOSTD_ERR_PARAMS, "%s:%u: has a NUL byte", conf->path,
+			 line_of(conf, n_bytes));
+}
+
 static struct json_object *parse(const struct conf *conf, struct error *err)
 {
 	struct json_tokener *tok = json_tokener_new_ex(VHOSTD_CTL_DEPTH_MAX);
 	struct json_object *root;
 
-	if (strlen(conf->text) != conf->n_bytes) {
-		error_set(err, VHOSTD_ERR_PARAMS, "%s:%u: has a NUL byte", conf->path,
-			  line_of(conf, strlen(conf->text)));
-		json_tokener_free(tok);
-		return NULL;
-	}
 	if (!tok) {
 		error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
 		return NULL;
@@ -257,7 +262,7 @@ int conf_load(const char *path, struct settings *settings, struct conf **ret_con
 		error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
 		goto out;
 	}
-	if (read_file(conf, err))
+	if (read_file(conf, err) || check_no_nul(conf, err))
 		goto out;
 	root = parse(conf, err);
 	if (root && check_doubles(conf, err) == 0 && load_all(conf, root, settings, err) == 0)

@@ -14,9 +14,8 @@ static struct json_object *parse_json(const char *line, size_t n_bytes, struct e
 	struct json_object *root = NULL;
 	enum json_tokener_error rc;
 
-	if (!tok || memchr(line, '\0', n_bytes)) {
-		error_set(err, VHOSTD_ERR_PARSE, tok ? "a NUL byte in the line" : "out of memory");
-		json_tokener_free(tok);
+	if (!tok) {
+		error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
 		return NULL;
 	}
 	json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
@@ -121,6 +120,8 @@ int jsonrpc_parse(const char *line, size_t n_bytes, struct jsonrpc_request *ret_
 	unsigned int line_number;
 
 	memset(ret_request, 0, sizeof(*ret_request));
+	if (memchr(line, '\0', n_bytes)) /* json-c would stop there without a word */
+		return error_set(err, VHOSTD_ERR_PARSE, "a NUL byte in the line");
 	ret_request->root = parse_json(line, n_bytes, err);
 	if (err->code)
 		return -1;

@@ -17,8 +17,6 @@
 #include "engine/mbox.h"
 #include "engine/offload.h"
 
-#define EVENT_SLOTS 8192
-
 /* The one root of all state. */
 static struct root {
 	struct options options;
@@ -85,7 +83,7 @@ static int make_engine(struct root *r, struct error *err)
 		.socket_gid = r->settings.socket_gid,
 	};
 
-	if (start_dpdk(r, err) || mbox_new("events", EVENT_SLOTS, true, &r->events, err) ||
+	if (start_dpdk(r, err) || mbox_new(true, &r->events, err) ||
 	    offload_new(&r->offload, err) || lcores_new(&r->settings.lcores, &daemon->lcores, err))
 		return -1;
 	params.lcores = daemon->lcores;

@@ -40,7 +40,6 @@ struct conn *conn_new(struct endpoint *endpoint, int sock)
 	msg_init(&conn->closed_msg, EVENT_CONN_CLOSED);
 	for (unsigned int i = 0; i < VHOSTD_QUEUES_MAX; i++) {
 		conn->rings[i].call_fd = -1;
-		conn->rings[i].kick_fd = -1;
 		conn->rings[i].base = RING_BASE_UNKNOWN;
 	}
 	return conn;
@@ -48,21 +47,34 @@ struct conn *conn_new(struct endpoint *endpoint, int sock)
 
 void conn_close(struct conn *conn)
 {
+	/* Our dup keeps the socket open; the peer is to see the end of it now. */
+	shutdown(conn->sock, SHUT_RDWR);
 	for (uint16_t i = 0; i < conn->endpoint->n_queues; i++) {
 		conn_ring_stop(conn, i, false);
-		close_fd(&conn->rings[i].kick_fd);
 		close_fd(&conn->rings[i].call_fd);
 	}
 	mbox_send(conn->endpoint->events, &conn->closed_msg);
+}
+
+/* A socket may take its time to close: what is queued in it is closed, too. */
+static void close_run(struct job *job)
+{
+	struct conn *conn = container_of(job, struct conn, close_job);
+
+	close_fd(&conn->backend_fd);
+	close_fd(&conn->sock);
+}
+
+static void close_done(struct job *job)
+{
+	free(container_of(job, struct conn, close_job));
 }
 
 void conn_free(struct conn *conn, struct jobs *jobs)
 {
 	if (conn->map)
 		guest_map_put(conn->map, jobs);
-	close_fd(&conn->backend_fd);
-	close(conn->sock);
-	free(conn);
+	job_start(jobs, &conn->close_job, "close a connection", close_run, close_done);
 }
 
 void conn_reply_base(struct conn *conn, uint16_t index, uint16_t base)
@@ -85,18 +97,18 @@ void conn_config_changed(struct conn *conn)
 {
 	const struct vhost_header msg = {VHOST_BACKEND_CONFIG_CHANGE, VHOST_MSG_VERSION, 0};
 
-	if (conn->backend_fd < 0)
+	if (conn->backend_fd < 0 || !conn->config_changes)
 		return;
 	if (send(conn->backend_fd, &msg, sizeof(msg), MSG_DONTWAIT | MSG_NOSIGNAL) !=
 	    (ssize_t)sizeof(msg))
-		log_limited(&conn->complaints, LOG_LEVEL_WARNING, conn->endpoint->name,
+		log_limited(&conn->endpoint->complaints, LOG_LEVEL_WARNING, conn->endpoint->name,
 			    "front end (pid %d) does not read its back-end channel", conn->pid);
 }
 
 void conn_take_backend_fd(struct backend_fd *backend)
 {
-	close_fd(&backend->conn->backend_fd);
 	backend->conn->backend_fd = backend->fd;
+	backend->conn->config_changes = backend->config_changes;
 	free(backend);
 }
 

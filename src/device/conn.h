@@ -29,8 +29,7 @@ struct ring {
 	int32_t base;           /* RING_BASE_UNKNOWN: go on from the used index */
 	struct vring_addr addr; /* all 0: not given */
 	int call_fd;            /* -1 none, or handed on to the run */
-	int kick_fd;
-	bool kicked; /* SET_VRING_KICK came since the last GET_VRING_BASE */
+	bool kicked;            /* SET_VRING_KICK came since the last GET_VRING_BASE */
 	bool enabled;
 	struct ring_run *run; /* while it is started */
 };
@@ -55,6 +54,7 @@ struct backend_fd {
 	struct msg msg;
 	struct conn *conn;
 	int fd;
+	bool config_changes; /* the front end wants to hear of them */
 };
 
 struct conn {
@@ -71,9 +71,11 @@ struct conn {
 	uint64_t protocol_features;
 	struct guest_map *map;
 	struct ring rings[VHOSTD_QUEUES_MAX];
-	struct log_limit complaints;
+	bool has_backend_fd; /* it has sent one */
 	/* CTRL's */
 	int backend_fd;
+	bool config_changes;
+	struct job close_job;
 	bool closed;
 	unsigned int n_runs;
 	struct conn *next;

@@ -111,7 +111,8 @@ void device_on_conn_opened(struct device *dev, struct conn *conn)
 	dev->n_opened++;
 	dev->conn = conn;
 	device_event(dev, DEVICE_EV_CONNECTED);
-	log_info(dev->spec.name, "front end connected: pid %d uid %u", conn->pid, conn->uid);
+	log_limited(&dev->endpoint.visits, LOG_LEVEL_INFO, dev->spec.name,
+		    "front end connected: pid %d uid %u", conn->pid, conn->uid);
 	if (dev->state == DEVICE_QUIESCING)
 		shutdown(conn->sock,
 			 SHUT_RDWR); /* it came through the gate just before it closed */
@@ -119,7 +120,8 @@ void device_on_conn_opened(struct device *dev, struct conn *conn)
 
 void device_on_conn_closed(struct device *dev, struct conn *conn)
 {
-	log_info(dev->spec.name, "front end disconnected: pid %d", conn->pid);
+	log_limited(&dev->endpoint.visits, LOG_LEVEL_INFO, dev->spec.name,
+		    "front end disconnected: pid %d", conn->pid);
 	dev->conn = NULL;
 	dev->n_attached = 0;
 	conn->closed = true;

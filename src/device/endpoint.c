@@ -26,16 +26,23 @@
 #include <unistd.h>
 
 #include "device/conn.h"
+#include "device/stray_fds.h"
 #include "device/vhost_msg.h"
 
 /* How long the event thread waits for the rest of a message, or for room to write a reply. */
-#define PEER_TIMEOUT_US 500000
+#define PEER_TIMEOUT_US 100000
+
+/* librte_vhost polls at most 1024 descriptors; some of them are its own. Beyond that
+ * rte_vhost_driver_start() fails, and closes a descriptor that unregistering closes again. */
+#define DESCRIPTORS_MAX 1016
 
 #define WAKE_SOCKET ".wake.sock"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct endpoint *endpoints;
 static struct conn *conn_of_vid[RTE_MAX_VHOST_DEVICE];
+static struct mbox *events;
+static atomic_uint n_descriptors; /* that librte_vhost polls: listeners and connections */
 static char wake_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 
 static struct endpoint *find_endpoint(const char *path)
@@ -148,8 +155,11 @@ static enum rte_vhost_msg_result on_message(int vid, void *ctx) IN_VHOST
 	struct vu_msg *msg = ctx;
 	struct conn *conn = conn_of_vid[vid];
 
-	if (!conn)
-		return RTE_VHOST_MSG_RESULT_ERR; /* it was hung up, and a new one has its place */
+	if (!conn) { /* it was hung up, and a new one has its place */
+		stray_fds_drop(msg, events);
+		msg->header.flags &= ~VHOST_MSG_NEED_REPLY;
+		return RTE_VHOST_MSG_RESULT_ERR;
+	}
 	switch (conn_handle(conn, msg)) {
 	case HANDLED_OK:
 		return RTE_VHOST_MSG_RESULT_OK;
@@ -177,6 +187,7 @@ static const struct rte_vhost_user_extern_ops extern_ops = {.pre_msg_handle = pr
 static void let_go(struct conn *conn) IN_VHOST
 {
 	conn_of_vid[conn->vid] = NULL;
+	atomic_fetch_sub(&n_descriptors, 1);
 	conn->endpoint->conn = NULL;
 	conn_close(conn);
 }
@@ -202,10 +213,18 @@ static int accept_front_end(struct endpoint *ep, int vid) IN_VHOST
 			    peer_pid(sock), ep->conn->pid);
 		return -1;
 	}
+	if (atomic_load(&n_descriptors) >= DESCRIPTORS_MAX) {
+		log_limited(&ep->refusals, LOG_LEVEL_ERR, ep->name,
+			    "refused a front end (pid %d): librte_vhost polls %u sockets and "
+			    "connections at most",
+			    peer_pid(sock), DESCRIPTORS_MAX);
+		return -1;
+	}
 	own = fcntl(sock, F_DUPFD_CLOEXEC, 0);
 	conn = own >= 0 ? conn_new(ep, own) : NULL;
 	if (!conn || rte_vhost_extern_callback_register(vid, &extern_ops, NULL)) {
-		log_err(ep->name, "can't take a front end: %s", strerror(errno));
+		log_limited(&ep->refusals, LOG_LEVEL_ERR, ep->name, "can't take a front end: %s",
+			    strerror(errno));
 		goto free_conn;
 	}
 	if (!gate_pass(ep))
@@ -213,6 +232,7 @@ static int accept_front_end(struct endpoint *ep, int vid) IN_VHOST
 	limit_waiting(own);
 	/* 5.2.5.2: the cache is in write-back mode after each reset. */
 	atomic_store_explicit(&ep->disk->write_cache, true, memory_order_relaxed);
+	atomic_fetch_add(&n_descriptors, 1);
 	conn->vid = vid;
 	ep->conn = conn;
 	conn_of_vid[vid] = conn;
@@ -311,28 +331,45 @@ static int remove_stale(const char *path, struct error *err)
 
 static int register_socket(const char *path, uint64_t features, struct error *err)
 {
-	if (remove_stale(path, err))
-		return -1;
-	if (rte_vhost_driver_register(path, 0))
+	if (atomic_fetch_add(&n_descriptors, 1) >= DESCRIPTORS_MAX) {
+		atomic_fetch_sub(&n_descriptors, 1);
 		return error_set(err, VHOSTD_ERR_LIMIT,
-				 "%s: librte_vhost takes no more sockets (at most 1024)", path);
-	if (rte_vhost_driver_set_features(path, features) ||
-	    rte_vhost_driver_callback_register(path, &device_ops) || rte_vhost_driver_start(path)) {
-		error_set(err, VHOSTD_ERR_SOCKET, "%s: can't listen on it: %s", path,
-			  strerror(errno));
-		rte_vhost_driver_unregister(path);
+				 "librte_vhost takes %u sockets and connections at most",
+				 DESCRIPTORS_MAX);
+	}
+	if (remove_stale(path, err)) {
+		atomic_fetch_sub(&n_descriptors, 1);
 		return -1;
 	}
-	return 0;
+	if (rte_vhost_driver_register(path, 0)) {
+		atomic_fetch_sub(&n_descriptors, 1);
+		return error_set(err, VHOSTD_ERR_SOCKET,
+				 "%s: librte_vhost takes no more sockets (at most 1024)", path);
+	}
+	if (rte_vhost_driver_set_features(path, features) ||
+	    rte_vhost_driver_callback_register(path, &device_ops))
+		goto unregister;
+	if (rte_vhost_driver_start(path) == 0)
+		return 0;
+	/* It has closed its descriptor, which unregistering would close once more: the number may
+	 * be somebody else's by now. What librte_vhost keeps of this path is left to it. */
+	return error_set(err, VHOSTD_ERR_SOCKET, "%s: can't listen on it: %s", path,
+			 strerror(errno));
+
+unregister:
+	rte_vhost_driver_unregister(path);
+	atomic_fetch_sub(&n_descriptors, 1);
+	return error_set(err, VHOSTD_ERR_SOCKET, "%s: librte_vhost doesn't take it", path);
 }
 
-int endpoints_init(const char *socket_dir, struct error *err)
+int endpoints_init(const char *socket_dir, struct mbox *ctrl, struct error *err)
 {
 	int n = snprintf(wake_path, sizeof(wake_path), "%s/%s", socket_dir, WAKE_SOCKET);
 
 	if (n < 0 || (size_t)n >= sizeof(wake_path))
 		return error_set(err, VHOSTD_ERR_PARAMS,
 				 "socket_dir: \"%s\" is too long for a socket's path", socket_dir);
+	events = ctrl;
 	return register_socket(wake_path, 0, err);
 }
 
@@ -366,5 +403,6 @@ int endpoint_open(struct endpoint *ep, struct error *err)
 void endpoint_close(struct endpoint *ep)
 {
 	rte_vhost_driver_unregister(ep->path);
+	atomic_fetch_sub(&n_descriptors, 1);
 	unlist_endpoint(ep);
 }

@@ -40,14 +40,16 @@ struct endpoint {
 	struct device *device; /* CTRL's */
 	/* Connections accepted so far, times two; odd: no more are. VHOST adds 2, CTRL sets 1. */
 	atomic_uint gate;
-	struct conn *conn;         /* VHOST's: the front end connected now */
-	struct log_limit refusals; /* VHOST's */
-	struct endpoint *next;     /* under the room's lock */
+	struct conn *conn;           /* VHOST's: the front end connected now */
+	struct log_limit refusals;   /* VHOST's */
+	struct log_limit complaints; /* VHOST's and CTRL's */
+	struct log_limit visits;     /* CTRL's */
+	struct endpoint *next;       /* under the room's lock */
 };
 
 /** Starts librte_vhost's event thread by a socket of our own, with which the thread is woken later.
  *  Once, before any other call. 0, or -1 with *err set. */
-int endpoints_init(const char *socket_dir, struct error *err);
+int endpoints_init(const char *socket_dir, struct mbox *events, struct error *err);
 
 /** Removes that socket. */
 void endpoints_fini(void) IN_JOB;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "device/guest_map.h"
 
-#include <linux/magic.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include "base/unmap.h"
 #include "device/events.h"
+#include "engine/guest_fault.h"
 
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546
-#endif
+/* More than any host has: keeps our address space from being filled. */
+#define GUEST_BYTES_MAX ((uint64_t)16 << 40)
 
 struct queue_map_use {
 	struct map_use use;
@@ -20,24 +21,29 @@ struct queue_map_use {
 
 static void unmap_all(struct guest_map *map)
 {
-	for (unsigned int i = 0; i < GUEST_MEM_REGIONS_MAX; i++)
-		if (map->maps[i].addr)
-			munmap(map->maps[i].addr, map->maps[i].n_bytes);
+	for (unsigned int i = 0; i < GUEST_MEM_REGIONS_MAX; i++) {
+		if (!map->maps[i].addr)
+			continue;
+		guest_fault_forget(map->maps[i].addr);
+		unmap_in_pieces(map->maps[i].addr, map->maps[i].n_bytes, map->maps[i].page_bytes);
+	}
 }
 
 /* Is the descriptor memory that an lcore may touch without waiting for a third party, and as long
- * as the region says? */
+ * as the region says? Only memfd, tmpfs and hugetlbfs files have seals; asking for them calls no
+ * file system, which stat() would. */
 static const char *region_fd_check(const struct guest_map_region *r, size_t *ret_page_bytes)
 {
 	struct statfs fs;
 	struct stat st;
 
+	if (fcntl(r->fd, F_GET_SEALS) < 0)
+		return "a memory region is no shared memory (memfd, or a file on tmpfs or "
+		       "hugetlbfs)";
 	if (fstat(r->fd, &st) || fstatfs(r->fd, &fs))
 		return "a memory region's descriptor can't be examined";
-	if (!S_ISREG(st.st_mode))
-		return "a memory region's descriptor is not a file";
-	if (fs.f_type == FUSE_SUPER_MAGIC || fs.f_type == NFS_SUPER_MAGIC)
-		return "a memory region is a file of a network or user-space file system";
+	if (r->size_bytes > GUEST_BYTES_MAX)
+		return "a memory region is larger than 16 TiB";
 	if (r->mmap_offset > UINT64_MAX - r->size_bytes ||
 	    r->mmap_offset + r->size_bytes > (uint64_t)st.st_size)
 		return "a memory region is longer than its file";
@@ -57,13 +63,18 @@ static const char *map_region(struct guest_map *map, unsigned int i,
 		return fault;
 	before = r->mmap_offset % page_bytes;
 	n_bytes = (r->size_bytes + before + page_bytes - 1) / page_bytes * page_bytes;
-	addr = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, r->fd,
+	addr = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd,
 		    (off_t)(r->mmap_offset - before));
 	if (addr == MAP_FAILED)
 		return "a memory region can't be mapped";
+	if (!guest_fault_watch(addr, n_bytes, page_bytes, &map->mem.lost)) {
+		munmap(addr, n_bytes);
+		return "there are too many memory maps";
+	}
 	madvise(addr, n_bytes, MADV_DONTDUMP);
 	map->maps[i].addr = addr;
 	map->maps[i].n_bytes = n_bytes;
+	map->maps[i].page_bytes = page_bytes;
 	map->mem.regions[i] = (struct guest_region){
 		.gpa = r->gpa,
 		.uva = r->uva,

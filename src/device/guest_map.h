@@ -18,6 +18,7 @@ struct guest_map {
 	struct {
 		void *addr;
 		size_t n_bytes;
+		size_t page_bytes;
 	} maps[GUEST_MEM_REGIONS_MAX];
 	atomic_uint refs;
 	struct msg drop_msg; /* EVENT_MAP_DROP */

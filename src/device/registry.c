@@ -13,9 +13,11 @@
 #include "base/log.h"
 #include "device/device.h"
 #include "device/events.h"
+#include "device/stray_fds.h"
 #include "engine/lcore.h"
 
 #define EVENTS_AT_ONCE 64
+#define ROUNDS_AT_ONCE 16
 
 struct registry {
 	struct registry_params params;
@@ -53,7 +55,7 @@ int registry_new(const struct registry_params *params, struct registry **ret_reg
 	snprintf(r->socket_dir, sizeof(r->socket_dir), "%s", params->socket_dir);
 	r->params.socket_dir = r->socket_dir;
 	r->jobs.events = params->events;
-	if (endpoints_init(r->socket_dir, err)) {
+	if (endpoints_init(r->socket_dir, params->events, err)) {
 		free(r);
 		return -1;
 	}
@@ -181,8 +183,14 @@ static void add_done(struct job *job)
 	dev->job_running = false;
 	if (err.code == VHOSTD_ERR_OK) {
 		device_event(dev, DEVICE_EV_OPENED);
-		log_info(dev->spec.name, "added: %s %s, %llu bytes, on %s",
-			 store_kind_name(dev->spec.backend), dev->spec.path,
+		/* A front end that was waiting for the socket may have come before this. */
+		if (dev->conn)
+			device_event(dev, DEVICE_EV_CONNECTED);
+		if (dev->n_attached)
+			device_event(dev, DEVICE_EV_STARTED);
+		log_info(dev->spec.name, "added: %s%s%s, %llu bytes, on %s",
+			 store_kind_name(dev->spec.backend), *dev->spec.path ? " " : "",
+			 dev->spec.path,
 			 (unsigned long long)counter_get(&dev->store->capacity_bytes),
 			 dev->endpoint.path);
 		finish(done, arg, dev, NULL);
@@ -457,6 +465,9 @@ static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 	case EVENT_BACKEND_FD:
 		conn_take_backend_fd(container_of(msg, struct backend_fd, msg));
 		return NULL;
+	case EVENT_STRAY_FDS:
+		stray_fds_close(container_of(msg, struct stray_fds, msg), &r->jobs);
+		return NULL;
 	case EVENT_JOB_DONE:
 		job_finish(container_of(msg, struct job, msg));
 		return NULL;
@@ -466,10 +477,11 @@ static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 	}
 }
 
+/* Bounded: a front end that floods us must not keep CTRL from its clients. */
 void registry_on_events(struct registry *r)
 {
 	struct msg *msgs[EVENTS_AT_ONCE];
-	unsigned int n;
+	unsigned int n, rounds = 0;
 
 	do {
 		n = mbox_receive(r->params.events, msgs, EVENTS_AT_ONCE);
@@ -479,5 +491,7 @@ void registry_on_events(struct registry *r)
 			if (dev)
 				remove_if_quiet(r, dev);
 		}
-	} while (n == EVENTS_AT_ONCE);
+	} while (n == EVENTS_AT_ONCE && ++rounds < ROUNDS_AT_ONCE);
+	if (n == EVENTS_AT_ONCE)
+		mbox_rearm(r->params.events);
 }

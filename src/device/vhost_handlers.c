@@ -4,7 +4,7 @@
  * types". The front end is not trusted: sizes, indices and descriptors are checked here, and a bad
  * message costs its sender the connection (or an error reply where it asked for one).
  */
-#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,6 +13,7 @@
 #include "device/conn.h"
 #include "device/endpoint.h"
 #include "device/events.h"
+#include "device/stray_fds.h"
 #include "device/vhost_msg.h"
 
 #include <stdlib.h>
@@ -24,7 +25,7 @@
 	 BIT(VHOST_PROTOCOL_BACKEND_REQ) | BIT(VHOST_PROTOCOL_CONFIG))
 
 #define complain(conn, fmt, ...)                                                                   \
-	log_limited(&(conn)->complaints, LOG_LEVEL_WARNING, (conn)->endpoint->name,                \
+	log_limited(&(conn)->endpoint->complaints, LOG_LEVEL_WARNING, (conn)->endpoint->name,      \
 		    "front end (pid %d): " fmt, (conn)->pid, ##__VA_ARGS__)
 
 static enum handled reply_u64(struct vu_msg *msg, uint64_t value)
@@ -208,8 +209,7 @@ static bool ring_fd(struct conn *conn, struct vu_msg *msg, const char *what, int
 		return true;
 	}
 	complain(conn, "%s wants %s", what, none ? "no descriptor" : "an eventfd");
-	if (fd >= 0)
-		close(fd);
+	msg->fds[0] = fd;
 	return false;
 }
 
@@ -221,9 +221,8 @@ static enum handled on_set_vring_kick(struct conn *conn, struct vu_msg *msg) IN_
 
 	if (!ring_fd(conn, msg, "SET_VRING_KICK", &fd))
 		return HANDLED_ERROR;
-	if (ring->kick_fd >= 0)
-		close(ring->kick_fd);
-	ring->kick_fd = fd;
+	if (fd >= 0)
+		close(fd); /* we poll: nobody has to tell us */
 	ring->kicked = true;
 	return started(conn, index);
 }
@@ -280,26 +279,33 @@ static enum handled on_set_vring_enable(struct conn *conn, struct vu_msg *msg) I
 	return HANDLED_OK;
 }
 
+/* CTRL writes to it: only such a socket takes that without waiting. */
+static bool is_unix_stream(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t n_domain = sizeof(domain), n_type = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n_domain) == 0 &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n_type) == 0 && domain == AF_UNIX &&
+	       type == SOCK_STREAM;
+}
+
 static enum handled on_set_backend_req_fd(struct conn *conn, struct vu_msg *msg)
 {
 	struct backend_fd *b;
-	int type, fd = take_fd(msg);
-	socklen_t n_bytes = sizeof(type);
 
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n_bytes)) {
-		complain(conn, "SET_BACKEND_REQ_FD wants a socket");
-		if (fd >= 0)
-			close(fd);
+	if (msg->n_fds != 1 || !is_unix_stream(msg->fds[0]) || conn->has_backend_fd) {
+		complain(conn, "SET_BACKEND_REQ_FD wants a Unix stream socket, once");
 		return HANDLED_ERROR;
 	}
 	b = malloc(sizeof(*b));
-	if (!b) {
-		close(fd);
+	if (!b)
 		return HANDLED_ERROR;
-	}
 	msg_init(&b->msg, EVENT_BACKEND_FD);
 	b->conn = conn;
-	b->fd = fd;
+	b->fd = take_fd(msg);
+	b->config_changes = conn->protocol_features & BIT(VHOST_PROTOCOL_CONFIG);
+	conn->has_backend_fd = true;
 	mbox_send(conn->endpoint->events, &b->msg);
 	return HANDLED_OK;
 }
@@ -318,9 +324,9 @@ static enum handled on_get_config(struct conn *conn, struct vu_msg *msg)
 	uint8_t config[BLK_CONFIG_BYTES];
 
 	if (!config_range_ok(msg)) {
-		complain(conn, "GET_CONFIG of %u bytes at %u; the space has %u", c->size, c->offset,
-			 VHOST_CONFIG_MAX);
-		return HANDLED_ERROR;
+		complain(conn, "GET_CONFIG of more than the %u bytes there are", VHOST_CONFIG_MAX);
+		msg->header.size = 0; /* how the specification says no */
+		return HANDLED_REPLY;
 	}
 	blk_config(conn->endpoint->disk, config);
 	memcpy(c->region, config + c->offset, c->size);
@@ -335,10 +341,7 @@ static enum handled on_set_config(struct conn *conn, struct vu_msg *msg)
 	const struct vhost_config_msg *c = &msg->payload.config;
 
 	if (!config_range_ok(msg) || c->offset != wce || c->size != 1 || c->region[0] > 1) {
-		complain(conn,
-			 "SET_CONFIG of %u bytes at %u; only writeback, 1 byte at %u, is 0 "
-			 "or 1",
-			 c->size, c->offset, wce);
+		complain(conn, "SET_CONFIG of other than writeback (1 byte at %u, 0 or 1)", wce);
 		return HANDLED_ERROR;
 	}
 	atomic_store_explicit(&conn->endpoint->disk->write_cache, c->region[0] != 0,
@@ -408,11 +411,15 @@ static enum handled check_and_handle(struct conn *conn, struct vu_msg *msg)
 
 enum handled conn_handle(struct conn *conn, struct vu_msg *msg)
 {
-	enum handled result = check_and_handle(conn, msg);
+	bool acked = conn->protocol_features & BIT(VHOST_PROTOCOL_REPLY_ACK);
+	enum handled result;
 
+	/* None of them is ever to be taken for a socket that librte_vhost has just accepted. */
 	for (int i = 0; i < msg->n_fds && i < VHOST_MSG_FDS_MAX; i++)
-		if (msg->fds[i] >= 0)
-			close(msg->fds[i]);
-	msg->n_fds = 0;
+		fcntl(msg->fds[i], F_SETFD, FD_CLOEXEC);
+	result = check_and_handle(conn, msg);
+	stray_fds_drop(msg, conn->endpoint->events);
+	if (!acked)
+		msg->header.flags &= ~VHOST_MSG_NEED_REPLY;
 	return result;
 }

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/guest_fault.h"
+
 #define N_ARGS_OWN 24
 
 int eal_start(const struct eal_params *params, struct error *err)
@@ -50,6 +52,7 @@ int eal_start(const struct eal_params *params, struct error *err)
 	}
 	for (unsigned int i = 0; i < params->n_extra; i++)
 		argv[n++] = params->extra[i];
+	guest_fault_init();
 	rte_openlog_stream(stderr);
 	ret = rte_eal_init((int)n, argv); /* keeps pointers to its arguments */
 	if (ret < 0)

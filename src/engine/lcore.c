@@ -17,14 +17,15 @@
 #include "engine/lane.h"
 #include "engine/mbox.h"
 #include "engine/queue.h"
+#include "engine/signaller.h"
 
-#define INBOX_SLOTS   65536 /* more than all queues of all devices can have under way */
 #define MESSAGES_TURN 16
 
 struct lcore {
 	/* its own */
 	struct lane *lanes;
 	struct mbox *inbox;
+	struct signaller *signaller;
 	unsigned int id;
 	/* one writer, any reader */
 	_Atomic uint32_t n_queues;
@@ -189,7 +190,7 @@ int lcores_new(const struct lcore_set *set, struct lcores **ret_lcores, struct e
 			continue;
 		lcore->id = id;
 		lcore->stop = &lcores->stop;
-		if (mbox_new("lcore", INBOX_SLOTS, false, &lcore->inbox, err)) {
+		if (mbox_new(false, &lcore->inbox, err) || signaller_new(&lcore->signaller, err)) {
 			lcores_free(lcores);
 			return -1;
 		}
@@ -223,8 +224,10 @@ void lcores_stop(struct lcores *lcores)
 
 void lcores_free(struct lcores *lcores)
 {
-	for (unsigned int i = 0; i < lcores->n; i++)
+	for (unsigned int i = 0; i < lcores->n; i++) {
 		mbox_free(lcores->lcores[i].inbox);
+		signaller_free(lcores->lcores[i].signaller);
+	}
 	free(lcores);
 }
 
@@ -241,6 +244,11 @@ unsigned int lcores_count(const struct lcores *lcores)
 struct lcore *lcores_nth(struct lcores *lcores, unsigned int i)
 {
 	return &lcores->lcores[i];
+}
+
+struct signaller *lcore_signaller(struct lcore *lcore)
+{
+	return lcore->signaller;
 }
 
 unsigned int lcore_id(const struct lcore *lcore)

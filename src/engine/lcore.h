@@ -15,7 +15,7 @@
 struct lcores;
 struct lcore;
 struct msg;
-struct mbox;
+struct signaller;
 
 /** How an lcore spends its time; read from any thread, each figure right for itself. */
 struct lcore_view {
@@ -50,6 +50,9 @@ unsigned int lcores_count(const struct lcores *lcores);
 struct lcore *lcores_nth(struct lcores *lcores, unsigned int i);
 
 unsigned int lcore_id(const struct lcore *lcore);
+
+/** What it signals call descriptors with. */
+struct signaller *lcore_signaller(struct lcore *lcore) IN_LCORE;
 
 /** Hands a message over; never waits. The lcore sets msg->done when it has dealt with it. */
 void lcore_send(struct lcore *lcore, struct msg *msg);

@@ -1,11 +1,7 @@
-/* SPDX-License-Identifier: BSD-3-Clause
- *
- * A mailbox over an rte_ring in plain memory: it needs no EAL, so tests use it without one.
- */
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "engine/mbox.h"
 
 #include <errno.h>
-#include <rte_ring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,38 +12,31 @@
 #define WAIT_DEADLINE_S 10
 
 struct mbox {
-	struct rte_ring *ring;
-	int wakeup_fd; /* -1: nobody sleeps on it */
+	_Alignas(CACHE_LINE) struct msg *_Atomic newest; /* senders swap; acq_rel */
+	_Alignas(CACHE_LINE) struct msg *oldest;         /* the reader's */
+	struct msg stub;                                 /* in the list when nothing else is */
+	int wakeup_fd;                                   /* -1: nobody sleeps on it */
 };
 
-int mbox_new(const char *name, unsigned int n_slots, bool wakeup, struct mbox **ret_mbox,
-	     struct error *err)
+int mbox_new(bool wakeup, struct mbox **ret_mbox, struct error *err)
 {
-	ssize_t n_bytes = rte_ring_get_memsize(n_slots);
-	struct mbox *mbox = calloc(1, sizeof(*mbox));
+	struct mbox *mbox = aligned_alloc(CACHE_LINE, sizeof(*mbox));
 
-	CHECK(n_bytes > 0, "n_slots is a power of two");
 	if (!mbox)
-		goto no_memory;
+		return error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
+	memset(mbox, 0, sizeof(*mbox));
+	atomic_init(&mbox->newest, &mbox->stub);
+	mbox->oldest = &mbox->stub;
 	mbox->wakeup_fd = -1;
-	mbox->ring = aligned_alloc(CACHE_LINE,
-				   ((size_t)n_bytes + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
-	if (!mbox->ring || rte_ring_init(mbox->ring, name, n_slots, RING_F_SC_DEQ))
-		goto free_mbox;
 	if (wakeup) {
 		mbox->wakeup_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (mbox->wakeup_fd < 0)
-			goto free_mbox;
+		if (mbox->wakeup_fd < 0) {
+			free(mbox);
+			return error_set(err, VHOSTD_ERR_INTERNAL, "eventfd: %s", strerror(errno));
+		}
 	}
 	*ret_mbox = mbox;
 	return 0;
-
-free_mbox:
-	free(mbox->ring);
-	free(mbox);
-no_memory:
-	return error_set(err, VHOSTD_ERR_INTERNAL, "can't make mailbox %s: %s", name,
-			 strerror(errno));
 }
 
 void mbox_free(struct mbox *mbox)
@@ -56,32 +45,63 @@ void mbox_free(struct mbox *mbox)
 		return;
 	if (mbox->wakeup_fd >= 0)
 		close(mbox->wakeup_fd);
-	free(mbox->ring);
 	free(mbox);
+}
+
+static void put(struct mbox *mbox, struct msg *msg)
+{
+	struct msg *before;
+
+	atomic_store_explicit(&msg->next, NULL, memory_order_relaxed);
+	before = atomic_exchange_explicit(&mbox->newest, msg, memory_order_acq_rel);
+	atomic_store_explicit(&before->next, msg, memory_order_release);
+}
+
+void mbox_rearm(struct mbox *mbox)
+{
+	static const uint64_t one = 1;
+	ssize_t written = write(mbox->wakeup_fd, &one, sizeof(one));
+
+	(void)written; /* fails only when the counter is at its end: it is readable then */
 }
 
 void mbox_send(struct mbox *mbox, struct msg *msg)
 {
-	static const uint64_t one = 1;
-	ssize_t written;
-	int ret;
+	put(mbox, msg);
+	if (mbox->wakeup_fd >= 0)
+		mbox_rearm(mbox);
+}
 
-	/* Pairs with the acquire in mbox_receive(): what the sender wrote is seen by the reader. In
-	 * 22.11 the ring itself lets a sender publish another's slot after a relaxed load, which is
-	 * no happens-before in C11. */
-	atomic_store_explicit(&msg->done, 0, memory_order_release);
-	ret = rte_ring_enqueue(mbox->ring, msg);
-	CHECK(ret == 0, "a mailbox is read faster than it fills");
-	if (mbox->wakeup_fd < 0)
-		return;
-	/* Fails only when the counter is at its end: then it is readable anyway. */
-	written = write(mbox->wakeup_fd, &one, sizeof(one));
-	(void)written;
+/* The oldest message, or NULL: none, or its predecessor's sender is about to link it (and to ring
+ * the bell after that). */
+static struct msg *take(struct mbox *mbox)
+{
+	struct msg *msg = mbox->oldest;
+	struct msg *next = atomic_load_explicit(&msg->next, memory_order_acquire);
+
+	if (msg == &mbox->stub) {
+		if (!next)
+			return NULL;
+		mbox->oldest = next;
+		msg = next;
+		next = atomic_load_explicit(&msg->next, memory_order_acquire);
+	}
+	if (!next) {
+		/* It can't leave while it is the newest: put the stub behind it. */
+		if (atomic_load_explicit(&mbox->newest, memory_order_acquire) != msg)
+			return NULL;
+		put(mbox, &mbox->stub);
+		next = atomic_load_explicit(&msg->next, memory_order_acquire);
+		if (!next)
+			return NULL;
+	}
+	mbox->oldest = next;
+	return msg;
 }
 
 unsigned int mbox_receive(struct mbox *mbox, struct msg **ret_msgs, unsigned int n_max)
 {
-	unsigned int n;
+	unsigned int n = 0;
 
 	if (mbox->wakeup_fd >= 0) {
 		uint64_t count;
@@ -89,9 +109,8 @@ unsigned int mbox_receive(struct mbox *mbox, struct msg **ret_msgs, unsigned int
 
 		(void)got; /* EAGAIN: nobody rang since the last time */
 	}
-	n = rte_ring_dequeue_burst(mbox->ring, (void **)ret_msgs, n_max, NULL);
-	for (unsigned int i = 0; i < n; i++)
-		(void)atomic_load_explicit(&ret_msgs[i]->done, memory_order_acquire);
+	while (n < n_max && (ret_msgs[n] = take(mbox)))
+		n++;
 	return n;
 }
 

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A mailbox: many senders, one reader, lock-free (an rte_ring of pointers). The sender owns the
- * message until it is sent, the reader while it deals with it; `done` gives it back.
+ * A mailbox: many senders, one reader, lock-free, without a limit and without waiting on either
+ * side. A list of messages linked through themselves (D. Vyukov's multi-producer queue): a sender
+ * swaps itself in as the newest and then links its predecessor to itself. A sender that is
+ * preempted in between hides what came after it from the reader for so long, but holds up no other
+ * sender; an rte_ring would have the others spin, lcores among them, and can be full.
+ *
+ * The sender owns the message until it is sent, the reader while it deals with it; `done` gives it
+ * back. Messages of one sender arrive in the order they were sent.
  */
 #ifndef ENGINE_MBOX_H
 #define ENGINE_MBOX_H
@@ -16,21 +22,24 @@ struct mbox;
 
 /** Embedded in what a message is about. One that is under way is not sent again. */
 struct msg {
-	uint32_t kind;    /* the reader's enum */
-	atomic_uint done; /* 1: dealt with. Release by the reader, acquire by mbox_wait(). */
+	struct msg *_Atomic next; /* release by the next sender, acquire by the reader */
+	uint32_t kind;            /* the reader's enum */
+	atomic_uint done; /* 1: dealt with. Release by the reader, acquire by msg_is_done() */
 };
 
-/** An empty mailbox for up to n_slots - 1 messages (a power of two). With `wakeup` it has an
- *  eventfd that is readable while there are messages. */
-int mbox_new(const char *name, unsigned int n_slots, bool wakeup, struct mbox **ret_mbox,
-	     struct error *err);
+/** An empty mailbox. With `wakeup` it has an eventfd that is readable while there are messages. */
+int mbox_new(bool wakeup, struct mbox **ret_mbox, struct error *err);
 void mbox_free(struct mbox *mbox);
 
-/** Any thread; never waits: a full mailbox means that its reader is dead, which is a bug. */
+/** Any thread; never waits. */
 void mbox_send(struct mbox *mbox, struct msg *msg);
 
-/** The reader: up to n_max messages. Clears the eventfd first. */
+/** The reader: up to n_max messages. Clears the eventfd first: after n_max messages there may be
+ *  more, of which only mbox_rearm() or the next call tells. */
 unsigned int mbox_receive(struct mbox *mbox, struct msg **ret_msgs, unsigned int n_max);
+
+/** Makes the eventfd readable. */
+void mbox_rearm(struct mbox *mbox);
 
 /** The eventfd; -1 without `wakeup`. */
 int mbox_fd(const struct mbox *mbox);
@@ -41,7 +50,7 @@ static inline void msg_init(struct msg *msg, uint32_t kind)
 	atomic_init(&msg->done, 0);
 }
 
-/** The reader gives the message back. Pairs with the acquire in msg_is_done(). */
+/** The reader gives the message back. */
 static inline void msg_set_done(struct msg *msg)
 {
 	atomic_store_explicit(&msg->done, 1, memory_order_release);

@@ -14,14 +14,16 @@
 #define STACK_BYTES (256 * 1024)
 
 struct offload {
-	struct offload_task *_Atomic inbox; /* newest first; lcores push, the dispatcher takes all */
+	struct offload_task
+		*_Atomic inbox; /* newest first; lcores push, the dispatcher takes all */
 	int wakeup_fd;
 	pthread_t dispatcher;
 	/* The rest is the dispatcher's and the helpers', under the lock; no lcore takes it. */
 	pthread_mutex_t lock;
 	pthread_cond_t work;  /* for idle helpers: `handed` is not empty, or the end */
 	pthread_cond_t ended; /* for offload_free(): a helper has ended */
-	struct offload_task *handed; /* tasks that count as running and wait for a thread to run on */
+	struct offload_task
+		*handed; /* tasks that count as running and wait for a thread to run on */
 	struct offload_group *starved;
 	unsigned int n_threads;
 	unsigned int n_idle;

@@ -7,7 +7,8 @@
  * Tasks belong to a group, one for each store. At most OFFLOAD_GROUP_THREADS of a group are at work
  * at a time, in the order they came; a group whose tasks hang holds up no other group.
  *
- *   LCORE --inbox (lock-free)--> dispatcher --group's FIFO--> helper --done list (lock-free)--> LCORE
+ *   LCORE --inbox (lock-free)--> dispatcher --group's FIFO--> helper --done list (lock-free)-->
+ * LCORE
  */
 #ifndef ENGINE_OFFLOAD_H
 #define ENGINE_OFFLOAD_H
@@ -28,7 +29,8 @@ struct offload_task;
 
 /** Where ended tasks come back to; one for each channel. */
 struct offload_done {
-	struct offload_task *_Atomic head; /* newest first; release by helpers, acquire by the lcore */
+	struct offload_task
+		*_Atomic head; /* newest first; release by helpers, acquire by the lcore */
 };
 
 /** Embedded in what is to be done; its owner's again when it was reaped. */
@@ -60,7 +62,8 @@ void offload_group_init(struct offload_group *group, struct offload *offload);
 /** Hands a task over. task->run and task->done are set. */
 void offload_submit(struct offload_group *group, struct offload_task *task) IN_LCORE;
 
-/** The tasks that have ended since the last call, oldest first; NULL: none, at the cost of a load. */
+/** The tasks that have ended since the last call, oldest first; NULL: none, at the cost of a load.
+ */
 struct offload_task *offload_reap(struct offload_done *done) IN_LCORE;
 
 /** Helper threads there are now; for tests and statistics. */

@@ -6,14 +6,16 @@
  */
 #include <linux/virtio_blk.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/compiler.h"
 #include "engine/lane.h"
+#include "engine/lcore.h"
 #include "engine/queue.h"
+#include "engine/signaller.h"
 
 #define TURN_MAX_REQUESTS 32
 #define TURN_MAX_BYTES    (1u << 20)
+#define TURN_MAX_DESCS    2048
 
 static struct request *request_get(struct queue *q)
 {
@@ -192,7 +194,11 @@ static struct store_io *start(struct request *req, struct blk_request *blk,
 	req->head = c->head;
 	req->status = blk->status;
 	req->type = blk->type;
-	req->used_bytes = blk->type == VIRTIO_BLK_T_IN ? (uint32_t)c->writable_bytes : 1;
+	/* Of a longer writable part only the last byte is written: none from its start on. */
+	if (blk->type == VIRTIO_BLK_T_IN)
+		req->used_bytes = (uint32_t)c->writable_bytes;
+	else
+		req->used_bytes = c->writable_bytes == 1 ? 1 : 0;
 	req->io.n_bytes = 0;
 	if (status != VIRTIO_BLK_S_OK) {
 		finish(req, status);
@@ -229,7 +235,7 @@ static bool take_chain(struct queue *q, struct request *req, struct chain *chain
 
 enum fetched { FETCHED_IO, FETCHED_DONE, FETCHED_LATER, FETCHED_FAULT };
 
-static enum fetched fetch_one(struct queue *q, struct store_io **ret_io,
+static enum fetched fetch_one(struct queue *q, struct store_io **ret_io, uint64_t *n_descs,
 			      const char **ret_fault) IN_LCORE
 {
 	struct request *req = request_get(q);
@@ -237,9 +243,12 @@ static enum fetched fetch_one(struct queue *q, struct store_io **ret_io,
 	struct chain chain;
 	bool taken = take_chain(q, req, &chain, ret_fault);
 
+	*n_descs += chain.n_descs;
 	if (taken && !*ret_fault)
 		*ret_fault = blk_request_parse(&chain, &blk);
 	if (!taken || *ret_fault) {
+		if (*ret_fault)
+			vring_split_untake(&q->vr); /* GET_VRING_BASE tells where it stopped */
 		request_put(req);
 		return taken ? FETCHED_FAULT : FETCHED_LATER;
 	}
@@ -251,19 +260,24 @@ unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned in
 {
 	int n_avail = vring_split_n_avail(&q->vr);
 	unsigned int n_ios = 0;
-	uint64_t n_bytes = 0;
+	uint64_t n_bytes = 0, n_descs = 0;
 	const char *fault = NULL;
 
 	if (likely(n_avail == 0))
 		return 0;
-	if (n_avail < 0) {
-		queue_break(q, "the available index is more than the ring ahead");
+	if (unlikely(atomic_load_explicit(&q->map_use->mem->lost, memory_order_relaxed)))
+		fault = "the front end took guest memory away";
+	else if (n_avail < 0)
+		fault = "the available index is more than the ring ahead";
+	if (fault) {
+		queue_break(q, fault);
 		return 0;
 	}
 	if (n_avail > TURN_MAX_REQUESTS)
 		n_avail = TURN_MAX_REQUESTS;
-	while (n_avail-- > 0 && n_ios < n_max && n_bytes < TURN_MAX_BYTES && q->free_requests) {
-		enum fetched got = fetch_one(q, &ret_ios[n_ios], &fault);
+	while (n_avail-- > 0 && n_ios < n_max && n_bytes < TURN_MAX_BYTES &&
+	       n_descs < TURN_MAX_DESCS && q->free_requests) {
+		enum fetched got = fetch_one(q, &ret_ios[n_ios], &n_descs, &fault);
 
 		if (got == FETCHED_FAULT)
 			queue_break(q, fault);
@@ -277,13 +291,9 @@ unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned in
 
 void queue_notify(struct queue *q)
 {
-	static const uint64_t one = 1;
-	ssize_t written;
-
 	if (q->call_fd < 0)
 		return;
-	written = write(q->call_fd, &one, sizeof(one));
-	(void)written; /* a full counter is readable anyway */
+	signaller_signal(lcore_signaller(q->lane->lcore), q->call_fd);
 	counter_add(&q->counters->interrupts, 1);
 }
 

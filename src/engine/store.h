@@ -42,9 +42,10 @@ enum store_op { STORE_READ, STORE_WRITE, STORE_FLUSH, STORE_DISCARD, STORE_WRITE
 
 #define STORE_IO_PRIV_BYTES 192
 
-#define SECTOR_BYTES_MIN      512u         /* the smallest block */
-#define STORE_RANGE_MAX_BYTES (1ull << 30) /* of one discard or write zeroes, where nothing else
-					    * sets a limit */
+#define SECTOR_BYTES_MIN 512u /* the smallest block */
+#define STORE_RANGE_MAX_BYTES                                                                      \
+	(1ull << 30) /* of one discard or write zeroes, where nothing else                         \
+		      * sets a limit */
 
 /** One operation. The caller owns it and its iov; between submit and reap the store does, and may
  *  change `iov`'s entries and n_iov. The caller has checked offset and length against the

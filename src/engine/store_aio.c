@@ -31,10 +31,10 @@ static int check_kind(const struct store_params *p, const struct stat *st, struc
 
 	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
 		return 0;
-	what = S_ISDIR(st->st_mode)	 ? "a directory"
+	what = S_ISDIR(st->st_mode)    ? "a directory"
 	       : S_ISFIFO(st->st_mode) ? "a FIFO"
-	       : S_ISCHR(st->st_mode)	 ? "a character device"
-					 : "a socket";
+	       : S_ISCHR(st->st_mode)  ? "a character device"
+				       : "a socket";
 	return error_set(err, VHOSTD_ERR_STORE,
 			 "path: %s is %s; a regular file or a block device is right", p->path,
 			 what);
@@ -189,18 +189,21 @@ static int find_capacity(struct aio_store *s, const struct store_params *p, stru
 	if (err->code != VHOSTD_ERR_OK)
 		return -1;
 	if (wanted > file)
-		return error_set(err, VHOSTD_ERR_STORE,
-				 "size: %llu is more than %s has (%llu bytes); leave size out, or make "
-				 "the file larger first",
-				 (unsigned long long)wanted, p->path, (unsigned long long)file);
+		return error_set(
+			err, VHOSTD_ERR_STORE,
+			"size: %llu is more than %s has (%llu bytes); leave size out, or make "
+			"the file larger first",
+			(unsigned long long)wanted, p->path, (unsigned long long)file);
 	if (capacity == 0)
-		return error_set(err, VHOSTD_ERR_STORE,
-				 "path: %s has %llu bytes, less than one block of %u; make it larger "
-				 "first (truncate -s 10G)",
-				 p->path, (unsigned long long)file, s->block_size_bytes);
+		return error_set(
+			err, VHOSTD_ERR_STORE,
+			"path: %s has %llu bytes, less than one block of %u; make it larger "
+			"first (truncate -s 10G)",
+			p->path, (unsigned long long)file, s->block_size_bytes);
 	if (capacity != wanted)
-		log_warning(p->name, "%s: %llu bytes are no whole number of blocks of %u; the last "
-				     "%llu are left out",
+		log_warning(p->name,
+			    "%s: %llu bytes are no whole number of blocks of %u; the last "
+			    "%llu are left out",
 			    p->path, (unsigned long long)wanted, s->block_size_bytes,
 			    (unsigned long long)(wanted - capacity));
 	atomic_store_explicit(&s->base.capacity_bytes, capacity, memory_order_relaxed);
@@ -235,8 +238,9 @@ static int aio_open(const struct store_params *p, struct store **ret_store, stru
 	if (s->direct)
 		find_alignment(s);
 	else
-		log_warning(p->name, "%s: the file system has no O_DIRECT: I/O goes through the "
-				     "page cache and helper threads",
+		log_warning(p->name,
+			    "%s: the file system has no O_DIRECT: I/O goes through the "
+			    "page cache and helper threads",
 			    p->path);
 	find_caps(s, p->readonly);
 	if (check_block_size(s, p, err) || find_capacity(s, p, err))

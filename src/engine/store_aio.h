@@ -13,11 +13,11 @@ struct aio_store {
 	struct store base;
 	int fd;
 	bool is_block_device;
-	bool direct;                /* O_DIRECT; else everything goes to the helpers */
-	uint32_t block_size_bytes;  /* the guest's */
-	uint32_t memory_alignment;  /* of buffers, for O_DIRECT */
-	uint32_t offset_alignment;  /* of lengths and offsets */
-	atomic_bool nowait;         /* RWF_NOWAIT works here; lcores switch it off */
+	bool direct;               /* O_DIRECT; else everything goes to the helpers */
+	uint32_t block_size_bytes; /* the guest's */
+	uint32_t memory_alignment; /* of buffers, for O_DIRECT */
+	uint32_t offset_alignment; /* of lengths and offsets */
+	atomic_bool nowait;        /* RWF_NOWAIT works here; lcores switch it off */
 	struct offload_group offload;
 };
 
@@ -28,7 +28,7 @@ unsigned int aio_reap(struct store_channel *channel, struct store_io **ret_ios, 
 
 /** The blocking way to do what `op` says; 0 or -errno. For helpers. */
 int aio_discard(const struct aio_store *store, uint64_t offset, uint64_t n_bytes) IN_JOB;
-int aio_write_zeroes(const struct aio_store *store, uint64_t offset, uint64_t n_bytes, bool unmap)
-	IN_JOB;
+int aio_write_zeroes(const struct aio_store *store, uint64_t offset, uint64_t n_bytes,
+		     bool unmap) IN_JOB;
 
 #endif

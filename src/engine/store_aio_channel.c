@@ -24,11 +24,11 @@
 
 #include "engine/store_aio.h"
 
-#define CONTEXT_EVENTS  256
-#define BATCH_MAX       64
-#define BOUNCE_BUFFERS  16
-#define BOUNCE_BYTES    (128u << 10)
-#define KERNEL_IOV_MAX  1024 /* UIO_MAXIOV */
+#define CONTEXT_EVENTS 256
+#define BATCH_MAX      64
+#define BOUNCE_BUFFERS 16
+#define BOUNCE_BYTES   (128u << 10)
+#define KERNEL_IOV_MAX 1024 /* UIO_MAXIOV */
 
 /* The ring that io_setup() maps into the process: fs/aio.c, struct aio_ring. */
 #define AIO_RING_MAGIC 0xa10a10a1u
@@ -240,8 +240,8 @@ static void prepare_rw(struct aio_channel *ch, struct store_io *io)
 	a->iocb.data = io;
 }
 
-/* Makes ready the next piece of a read or write that has to go through a bounce buffer. False: there
- * is none free, the operation waits for one. */
+/* Makes ready the next piece of a read or write that has to go through a bounce buffer. False:
+ * there is none free, the operation waits for one. */
 static bool prepare_bounce(struct aio_channel *ch, struct store_io *io)
 {
 	struct aio_io *a = priv(io);

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/unmap.h"
 #include "engine/offload.h"
 #include "engine/store_kinds.h"
 
@@ -76,8 +77,8 @@ static int make_memory(struct malloc_store *s, uint64_t size_bytes, struct error
 	s->fd = memfd_create("vhostd-malloc", MFD_CLOEXEC);
 	if (s->fd < 0)
 		return error_set(err, VHOSTD_ERR_STORE, "memfd: %s", strerror(errno));
-	addr = mmap(NULL, s->reserved_bytes, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	addr = mmap(NULL, s->reserved_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		    -1, 0);
 	if (addr == MAP_FAILED) {
 		error_set(err, VHOSTD_ERR_STORE, "size: %llu bytes of memory can't be reserved: %s",
 			  (unsigned long long)size_bytes, strerror(errno));
@@ -130,8 +131,13 @@ static int malloc_open(const struct store_params *params, struct store **ret_sto
 static void malloc_close(struct store *store)
 {
 	struct malloc_store *s = (struct malloc_store *)store;
+	uint64_t capacity = (atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed) +
+			     BLOCK_BYTES - 1) /
+			    BLOCK_BYTES * BLOCK_BYTES;
 
-	munmap(s->memory, s->reserved_bytes);
+	/* What was never mapped costs one call. */
+	unmap_in_pieces(s->memory, capacity, BLOCK_BYTES);
+	munmap(s->memory + capacity, s->reserved_bytes - capacity);
 	close(s->fd);
 	free(s);
 }

@@ -27,8 +27,8 @@ static int null_open(const struct store_params *params, struct store **ret_store
 		.discard_max_bytes = STORE_RANGE_MAX_BYTES,
 		.write_zeroes_max_bytes = STORE_RANGE_MAX_BYTES,
 	};
-	atomic_init(&store->capacity_bytes, params->size_bytes / params->block_size_bytes *
-						    params->block_size_bytes);
+	atomic_init(&store->capacity_bytes,
+		    params->size_bytes / params->block_size_bytes * params->block_size_bytes);
 	*ret_store = store;
 	return 0;
 }

@@ -120,7 +120,7 @@ static bool range_ok(const struct blk_disk *disk, uint64_t sector, uint64_t n_se
 
 static uint8_t check_rw(const struct blk_request *req, const struct blk_disk *disk)
 {
-	if (req->payload_bytes % SECTOR_BYTES ||
+	if (req->payload_bytes % SECTOR_BYTES || req->payload_bytes > BLK_PAYLOAD_MAX ||
 	    !range_ok(disk, req->sector, req->payload_bytes / SECTOR_BYTES))
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;

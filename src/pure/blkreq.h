@@ -14,9 +14,10 @@
 
 #include "pure/chain.h"
 
-#define SECTOR_BYTES   512u
-#define BLK_SEG_MAX    126u /* data segments of a request: two of a 128-entry ring's for the rest */
-#define BLK_RANGES_MAX 32u  /* max_discard_seg and max_write_zeroes_seg */
+#define SECTOR_BYTES    512u
+#define BLK_SEG_MAX     126u /* data segments of a request: two of a 128-entry ring's for the rest */
+#define BLK_PAYLOAD_MAX (1ull << 30) /* bytes; more is no request, but buffers that overlap */
+#define BLK_RANGES_MAX  32u          /* max_discard_seg and max_write_zeroes_seg */
 #define BLK_CONFIG_BYTES                                                                           \
 	256u /* what GET_CONFIG may ask for; the specification's part is shorter                   \
 	      */

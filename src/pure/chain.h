@@ -22,6 +22,7 @@ struct chain {
 	uint16_t head;       /* index of the first descriptor, for the used ring */
 	uint16_t n_readable; /* iov[0 .. n_readable) */
 	uint16_t n_writable; /* iov[n_readable .. n_readable + n_writable) */
+	uint16_t n_descs;    /* descriptors walked */
 	bool too_long;       /* more pieces than n_iov_max: iov holds the first ones only */
 	uint64_t readable_bytes;
 	uint64_t writable_bytes;

@@ -4,11 +4,14 @@
  * physical addresses (what descriptors hold) and front-end user addresses (what SET_VRING_ADDR
  * holds) into our own. vhost-user specification, "Memory region description".
  *
- * A table is checked once, when it is made, and never changes afterwards: any thread may read it.
+ * A table is checked once, when it is made, and never changes afterwards but for `lost`: any thread
+ * may read it.
  */
 #ifndef PURE_GUEST_MEM_H
 #define PURE_GUEST_MEM_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
@@ -23,6 +26,7 @@ struct guest_region {
 
 struct guest_mem {
 	uint32_t n_regions;
+	atomic_bool lost; /* the front end took some of it away: engine/guest_fault.h */
 	struct guest_region regions[GUEST_MEM_REGIONS_MAX];
 };
 

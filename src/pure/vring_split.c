@@ -2,6 +2,7 @@
 #include "pure/vring_split.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/compiler.h"
 
@@ -80,18 +81,32 @@ struct desc_table {
 	uint32_t n;
 };
 
+/* A descriptor that may itself lie across regions. */
+static bool read_split_desc(const struct guest_mem *mem, uint64_t gpa, struct vring_desc *ret)
+{
+	struct iovec piece[GUEST_MEM_REGIONS_MAX];
+	int n = guest_mem_split(mem, gpa, sizeof(*ret), piece, ARRAY_LEN(piece));
+	uint8_t *to = (uint8_t *)ret;
+
+	for (int i = 0; i < n; i++) {
+		memcpy(to, piece[i].iov_base, piece[i].iov_len);
+		to += piece[i].iov_len;
+	}
+	return n > 0;
+}
+
 /* Descriptor i < table->n, read once. False if it is outside of the guest's memory. */
 static bool read_desc(const struct desc_table *table, const struct guest_mem *mem, uint32_t i,
 		      struct vring_desc *ret)
 {
-	const struct vring_desc *d;
+	const struct vring_desc *d = &table->host[i];
+	struct vring_desc copy;
 
-	if (likely(table->host))
-		d = &table->host[i];
-	else
-		d = guest_mem_from_gpa(mem, table->gpa + (uint64_t)i * sizeof(*d), sizeof(*d));
-	if (!d)
-		return false;
+	if (unlikely(!table->host)) {
+		if (!read_split_desc(mem, table->gpa + (uint64_t)i * sizeof(copy), &copy))
+			return false;
+		d = &copy;
+	}
 	ret->addr = __atomic_load_n(&d->addr, __ATOMIC_RELAXED);
 	ret->len = __atomic_load_n(&d->len, __ATOMIC_RELAXED);
 	ret->flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
@@ -138,6 +153,7 @@ static const char *walk(struct chain *c, const struct guest_mem *mem,
 	for (;;) {
 		const char *fault;
 
+		c->n_descs++;
 		if ((*budget)-- == 0)
 			return "a descriptor chain is longer than the queue or loops";
 		if (!read_desc(table, mem, i, ret_last))
@@ -167,6 +183,8 @@ static const char *walk_indirect(struct chain *c, const struct guest_mem *mem, s
 	if (d->len == 0 || d->len % sizeof(*d))
 		return "an indirect table's length is not a multiple of 16";
 	table.host = guest_mem_from_gpa(mem, d->addr, d->len);
+	if (!table.host && guest_mem_split(mem, d->addr, d->len, NULL, 0) < 0)
+		return "an indirect table is outside of the guest's memory";
 	fault = walk(c, mem, &table, 0, budget, d);
 	if (!fault && (d->flags & VRING_DESC_F_INDIRECT))
 		return "an indirect descriptor is nested";
@@ -183,9 +201,9 @@ const char *vring_split_take(struct vring_split *vr, const struct guest_mem *mem
 	const char *fault;
 
 	*ret = (struct chain){.head = head, .iov = ret->iov, .n_iov_max = ret->n_iov_max};
+	vr->last_avail_idx++;
 	if (head >= vr->size)
 		return "an available entry is outside of the descriptor table";
-	vr->last_avail_idx++;
 	if ((vr->last_avail_idx & (KICK_FAR_AHEAD / 2 - 1)) == 0)
 		suppress_kicks(vr);
 	fault = walk(ret, mem, &table, head, &budget, &d);

@@ -218,7 +218,7 @@ static int start_backend(void **state)
 
 static int stop_backend(void **state)
 {
-	int status = td_backend_stop(&fx.backend);
+	int status = fx.backend.td.pid ? td_backend_stop(&fx.backend) : 0;
 
 	(void)state;
 	if (status == 0 || fx.kind == TD_QSD) /* another project's exit is not our subject */
@@ -233,8 +233,20 @@ static int before_test(void **state)
 	fx.failed = false;
 	if (td_alive(&fx.backend.td))
 		return 0;
-	print_error("the back end does not run any more: a new one is started\n");
 	return start_backend(state);
+}
+
+/* A failed test may have left it in any state: the next one gets a new one. */
+static int discard_backend(void)
+{
+	bool alive = td_alive(&fx.backend.td);
+
+	td_log_dump(&fx.backend.td, 4096);
+	td_kill(&fx.backend.td);
+	fx.n_disks = 0;
+	if (!alive)
+		print_error("the back end did not survive this test\n");
+	return alive && fx.failed ? 0 : -1;
 }
 
 static int after_test(void **state)
@@ -253,12 +265,8 @@ static int after_test(void **state)
 	}
 	while (fx.n_bufs > 0)
 		free(fx.buf[--fx.n_bufs]);
-	if (!td_alive(&fx.backend.td)) {
-		print_error("the back end did not survive this test\n");
-		td_log_dump(&fx.backend.td, 4096);
-		fx.n_disks = 0;
-		return -1;
-	}
+	if (fx.failed || !td_alive(&fx.backend.td))
+		return discard_backend();
 	/*
 	 * qemu-storage-daemon 7.2 aborts now and then when an export goes away right after its
 	 * client (qemu_socket_set_nonblock: Assertion `f == 0'): its exports stay until it ends.
@@ -268,9 +276,7 @@ static int after_test(void **state)
 			rc |= td_disk_del(&fx.backend, &fx.disk[i], true);
 	}
 	fx.n_disks = 0;
-	if (fx.failed || rc)
-		td_log_dump(&fx.backend.td, 2048);
-	return rc;
+	return rc ? discard_backend() : 0;
 }
 
 static void print_excluded(const struct fx_case *cases, size_t n_cases)

@@ -183,8 +183,8 @@ static void check(struct victim *v)
 static void avail_ahead(struct victim *v, uint16_t by)
 {
 	v->may_succeed = true; /* the entries up to there are what they are */
-	__atomic_store_n(&v->ring->avail->idx, (uint16_t)(v->ring->published_idx + by),
-			 __ATOMIC_RELEASE);
+	v->ring->next_avail_idx = (uint16_t)(v->ring->published_idx + by);
+	vfe_ring_publish(v->ring);
 	vfe_ring_kick_always(v->ring);
 }
 
@@ -272,6 +272,7 @@ BROKEN(indirect_length_0)
 
 BROKEN(indirect_length_4_gib)
 {
+	v->may_succeed = true; /* its first three entries are there */
 	offer_table(v, 0xfffffff0u);
 }
 
@@ -428,8 +429,8 @@ static void indirect_table_across_regions(void **state)
 
 	(void)state;
 	victim_init(&v);
-	for (i = 0; i < 3; i++) {
-		gpa = vfe_mem_straddle(&v.blk->mem, 0, 8 + 16 * i);
+	for (i = 1; i < 3; i++) {
+		gpa = vfe_mem_straddle(&v.blk->mem, 0, 16 * i);
 		sound_request(&v, table, 0);
 		FX_OK(vfe_mem_write(&v.blk->mem, gpa, table, sizeof(table)));
 		set_desc(&v.ring->desc[0], gpa, 48, F_INDIRECT, 0);

@@ -110,6 +110,21 @@ def test_signals_end_it():
                 pass
 
 
+def test_a_second_signal_ends_it_at_once():
+    with Daemon() as daemon:
+        with daemon.client() as client:
+            client.ok("device.add", name="d0", **DISK)
+        daemon.signal(signal.SIGSTOP)  # so that both are there before the first is seen
+        daemon.signal(signal.SIGTERM)
+        daemon.signal(signal.SIGINT)
+        daemon.signal(signal.SIGCONT)
+        expect(daemon.wait(), 1)
+        daemon.start()
+        with daemon.client() as client:
+            client.ok("device.add", name="d0", **DISK)
+        expect(daemon.stop(), 0)
+
+
 def test_waiting_clients_are_answered():
     with Daemon() as daemon, daemon.client() as first, daemon.client() as second:
         for number in range(20):
@@ -220,9 +235,10 @@ def test_check_config():
 
 
 def run_bare(*args):
-    daemon = Daemon(start=False)
-    daemon.command = lambda *more: [os.environ["VHOSTD"], *more]
-    return daemon.run(*args)
+    """vhostd with these arguments and no others."""
+    with Daemon(start=False) as daemon:
+        daemon.command = lambda *more: [os.environ["VHOSTD"], *more]
+        return daemon.run(*args)
 
 
 def test_command_line():

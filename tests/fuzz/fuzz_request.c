@@ -104,7 +104,8 @@ static uint8_t expected_ranges(const struct blk_disk *disk, const struct expecte
 		return VIRTIO_BLK_S_UNSUPP;
 	if (e->payload_bytes % 16 || e->payload_bytes / 16 < 1 || e->payload_bytes / 16 > 32)
 		return VIRTIO_BLK_S_IOERR;
-	for (const uint8_t *seg = readable + 16; seg < readable + 16 + e->payload_bytes; seg += 16) {
+	for (const uint8_t *seg = readable + 16; seg < readable + 16 + e->payload_bytes;
+	     seg += 16) {
 		uint64_t n_sectors = number(seg + 8, 4);
 		uint8_t status = expected_place(disk, number(seg, 8), n_sectors * 512);
 
@@ -145,8 +146,8 @@ static struct expected expect(const struct blk_disk *disk, const struct chain *c
 	}
 	e.type = (uint32_t)number(readable, 4);
 	e.sector = number(readable + 8, 8);
-	e.payload_bytes = e.type == 0 || e.type == 8 ? c->writable_bytes - 1
-						     : c->readable_bytes - 16;
+	e.payload_bytes =
+		e.type == 0 || e.type == 8 ? c->writable_bytes - 1 : c->readable_bytes - 16;
 	e.status = expected_status(disk, &e);
 	if ((e.type == 11 || e.type == 13) && e.status == VIRTIO_BLK_S_OK)
 		e.n_ranges = (uint32_t)e.payload_bytes / 16;

@@ -78,44 +78,75 @@ static bool read_ring(struct fuzz *f)
 	return vring_split_map(&f->vr, &f->guest.mem, &f->addr) == NULL;
 }
 
-/* A whole descriptor, so that good ones are found soon: entry `i` of a table, a buffer or a table
- * in some region. */
-static void write_desc(struct fuzz *f)
+static void write_bytes(struct fuzz *f, uint64_t gpa, const uint8_t *bytes, uint32_t n_bytes)
 {
-	bool in_ring = input_u8(&f->in) % 2;
-	uint64_t table = read_gpa(f) & ~15ull;
-	uint32_t i = input_below(&f->in, 16);
-	uint64_t addr = read_gpa(f);
-	uint32_t len = input_u16(&f->in);
-	uint16_t flags = input_u8(&f->in) % 8, next = input_u8(&f->in) % 16;
+	for (uint32_t i = 0; i < n_bytes; i++) {
+		uint8_t *to = guest_byte(&f->guest, gpa + i);
+
+		if (to)
+			*to = bytes[i];
+	}
+}
+
+static void write_desc_at(struct fuzz *f, uint64_t gpa, uint64_t addr, uint32_t len, uint16_t flags,
+			  uint16_t next)
+{
 	uint8_t bytes[16];
 
 	memcpy(bytes, &addr, 8);
 	memcpy(bytes + 8, &len, 4);
 	memcpy(bytes + 12, &flags, 2);
 	memcpy(bytes + 14, &next, 2);
-	for (uint32_t k = 0; k < sizeof(bytes); k++) {
-		uint8_t *to = guest_byte(&f->guest, table + 16 * i + k);
-
-		if (in_ring && i < f->vr.size)
-			((uint8_t *)(uintptr_t)f->vr.desc)[16 * i + k] = bytes[k];
-		else if (to)
-			*to = bytes[k];
-	}
+	write_bytes(f, gpa, bytes, sizeof(bytes));
 }
 
-static void offer(struct fuzz *f)
+/* A whole descriptor, so that good ones are found soon: in the ring's table or anywhere, a buffer
+ * or a table in some region. */
+static void write_desc(struct fuzz *f)
 {
-	uint16_t idx = f->vr.avail->idx, head = input_u8(&f->in);
+	uint64_t ring = f->addr.desc_uva - GUEST_UVA_OFFSET;
+	uint64_t table = input_u8(&f->in) % 2 ? ring : read_gpa(f) & ~15ull;
+	uint32_t i = input_below(&f->in, 16);
+	uint64_t addr = read_gpa(f);
+	uint32_t len = input_u16(&f->in);
+	uint16_t flags = input_u8(&f->in) % 8, next = input_u8(&f->in) % 16;
+
+	write_desc_at(f, table + 16 * i, addr, len, flags, next);
+}
+
+static void offer(struct fuzz *f, uint16_t head)
+{
+	uint16_t idx = f->vr.avail->idx;
 
 	f->vr.avail->ring[idx & (f->vr.size - 1)] = head;
 	f->vr.avail->idx = (uint16_t)(idx + 1);
 }
 
+/* A whole request from entry 0 on, so that all of them are met: header, small buffers, status. */
+static void write_request(struct fuzz *f)
+{
+	static const uint8_t types[] = {0, 1, 4, 8, 11, 13};
+	uint64_t ring = f->addr.desc_uva - GUEST_UVA_OFFSET, gpa = read_gpa(f);
+	uint8_t header[16] = {types[input_below(&f->in, sizeof(types))]};
+	bool fills = header[0] == VIRTIO_BLK_T_IN || header[0] == VIRTIO_BLK_T_GET_ID;
+	uint32_t n = input_below(&f->in, 40), len = input_u16(&f->in);
+
+	header[8] = input_u8(&f->in);
+	write_bytes(f, gpa, header, sizeof(header));
+	write_desc_at(f, ring, gpa, sizeof(header), VRING_DESC_F_NEXT, 1);
+	gpa = read_gpa(f);
+	for (uint16_t i = 1; i <= n; i++)
+		write_desc_at(f, ring + 16 * i, gpa, len,
+			      fills ? VRING_DESC_F_NEXT | VRING_DESC_F_WRITE : VRING_DESC_F_NEXT,
+			      (uint16_t)(i + 1));
+	write_desc_at(f, ring + 16 * (n + 1), read_gpa(f), 1, VRING_DESC_F_WRITE, 0);
+	offer(f, 0);
+}
+
 /* What the guest does. */
 static void guest_step(struct fuzz *f)
 {
-	uint8_t step = input_u8(&f->in) % 6;
+	uint8_t step = input_u8(&f->in) % 7;
 	const struct guest_region *r;
 	uint32_t at;
 
@@ -126,7 +157,7 @@ static void guest_step(struct fuzz *f)
 		break;
 	case 2:
 	case 3:
-		offer(f);
+		offer(f, input_u8(&f->in));
 		break;
 	case 4:
 		r = read_region(f);
@@ -135,6 +166,9 @@ static void guest_step(struct fuzz *f)
 		break;
 	case 5:
 		f->vr.avail->idx = input_u16(&f->in);
+		break;
+	case 6:
+		write_request(f);
 		break;
 	}
 }

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A vhost-user-blk session, front-end side: connection, negotiation, guest memory, rings, start and
- * stop of the device. The order of the messages is selectable, because real front ends differ:
+ * stop of the device. The order of the messages is selectable, because real front ends differ. By
+ * message number, "n x" for each queue:
  *
- *  VFE_ORDER_QEMU    QEMU 7.2's vhost-user-blk-pci. At connect 1 15 16 17 21 3 1, then for each
- *		      queue 13 14, then 24; at start 2, 13 for each queue, 2, 5 (need_reply), for
- *each started queue 8 10 9 12, then 18 for each queue; at stop 18 with 0 for each queue, then 11
- *for each started one. VFE_ORDER_SPDK    SPDK's virtio-user initiator: no REPLY_ACK; 3 1 2 15 16 24
- *at connect; at start 18 for each queue before anything else is known of it, 17, 13 for each queue,
- *		      5 and a 1 that serves as its acknowledgement, for each queue 8 10 9 12; at stop
- *11 for each queue, then the same 5 and 1 again. VFE_ORDER_BLKIO   libblkio's
- *virtio-blk-vhost-user: 3 1 2 15 16, from then on need_reply on every message; 17 (and 36); memory
- *by 37 where the back end has it, else by 5; for each queue 8 10 9 12 13 18. It never sends 11
- *itself: vfe_blk_stop() does. VFE_ORDER_MINIMAL No protocol features at all: 3 1 2, 5, for each
- *queue 8 10 9 12 13; rings are enabled from the start. No configuration space.
+ * VFE_ORDER_QEMU: QEMU 7.2's vhost-user-blk-pci.
+ *   connect 1 15 16 17 21 3 1, n x (13 14), 24
+ *   start   2, n x 13, 2, 5 (need_reply), for each started queue (8 10 9 12), n x 18
+ *   stop    n x 18 with 0, for each started queue 11
+ * VFE_ORDER_SPDK: SPDK's virtio-user initiator, without REPLY_ACK.
+ *   connect 3 1 2 15 16 24
+ *   start   n x 18 before all else, 17, n x 13, 5 and a 1 to wait for it, n x (8 10 9 12)
+ *   stop    n x 11, then the same 5 and 1 again
+ * VFE_ORDER_BLKIO: libblkio's virtio-blk-vhost-user, need_reply on everything after 16.
+ *   connect 3 1 2 15 16 17 (36) 24
+ *   start   37 for each region (5, where the back end has no memory slots), n x (8 10 9 12 13 18)
+ *   stop    n x 11, which libblkio itself never sends
+ * VFE_ORDER_MINIMAL: no protocol features; rings are enabled from the start; no configuration.
+ *   connect 3 1
+ *   start   2, 5, n x (8 10 9 12 13)
+ *   stop    n x 11
  *
  * Whoever wants another order calls the functions of vfe_conn.h on `conn`.
  */

@@ -129,8 +129,8 @@ struct vfe_fds {
 };
 
 /*
- * Send one whole message with `fds` (may be NULL). 0, -ETIMEDOUT, -EPIPE, another -errno; -EINVAL for a
- * size that struct vfe_msg does not have.
+ * Send one whole message with `fds` (may be NULL). 0, -ETIMEDOUT, -EPIPE, another -errno; -EINVAL
+ * for a size that struct vfe_msg does not have.
  */
 int vfe_msg_send(int sock, const struct vfe_msg *msg, const struct vfe_fds *fds);
 

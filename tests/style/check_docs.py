@@ -76,6 +76,7 @@ class Check:
     """What is compared; each method is one test."""
 
     def __init__(self, root, dump, vhostctl, vhostd):
+        self.root = root
         self.tables = load_tables(dump)
         self.vhostctl = vhostctl
         self.vhostd = vhostd
@@ -210,8 +211,7 @@ class Check:
 
     def check_example(self):
         """the example in vhostd.json(5) is the one that is installed"""
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        with open(os.path.join(root, "src/systemd/vhostd.json"), encoding="utf-8") as file:
+        with open(os.path.join(self.root, "src/systemd/vhostd.json"), encoding="utf-8") as file:
             has(file.read(), self.conf_page.text)
 
 

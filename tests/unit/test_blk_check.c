@@ -286,7 +286,7 @@ static void test_readonly(void **state)
 static void test_types(void **state)
 {
 	struct blk_disk disk = make_disk(512);
-	uint32_t unknown[] = {2,  3,  5,  6,	       7,	   9,	      10,	 12,
+	uint32_t unknown[] = {2,  3,  5,  6,           7,           9,        10,         12,
 			      14, 15, 16, 0x80000000u, 0x80000001u, 0x10000u, 0xffffffffu};
 
 	(void)state;

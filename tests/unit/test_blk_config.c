@@ -7,7 +7,8 @@
 #include "lib/unit.h"
 #include "pure/blkreq.h"
 
-#define CONFIG_END 60 /* the last field of ours ends at 57; secure erase, from 60 on, isn't offered */
+#define CONFIG_END                                                                                 \
+	60 /* the last field of ours ends at 57; secure erase, from 60 on, isn't offered */
 
 static struct blk_disk make_disk(void)
 {
@@ -26,25 +27,26 @@ static struct blk_disk make_disk(void)
 static void test_whole_space(void **state)
 {
 	struct blk_disk disk = make_disk();
-	uint8_t config[256], expected[256] = {
-		[0] = 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, /* capacity */
-		[8] = 0, 0, 0, 0,				      /* size_max: not offered */
-		[12] = 126, 0, 0, 0,				      /* seg_max */
-		[16] = 0, 0, 0, 0,				      /* geometry: not offered */
-		[20] = 0x00, 0x10, 0x00, 0x00,			      /* blk_size */
-		[24] = 0,					      /* physical_block_exp */
-		[25] = 0,					      /* alignment_offset */
-		[26] = 1, 0,					      /* min_io_size */
-		[28] = 0xb4, 0xb3, 0xb2, 0xb1,			      /* opt_io_size */
-		[32] = 1,					      /* writeback */
-		[34] = 0xc2, 0xc1,				      /* num_queues */
-		[36] = 0xd4, 0xd3, 0xd2, 0xd1,			      /* max_discard_sectors */
-		[40] = 32, 0, 0, 0,				      /* max_discard_seg */
-		[44] = 0xa4, 0xa3, 0xa2, 0xa1,			      /* discard_sector_alignment */
-		[48] = 0xe4, 0xe3, 0xe2, 0xe1,			      /* max_write_zeroes_sectors */
-		[52] = 32, 0, 0, 0,				      /* max_write_zeroes_seg */
-		[56] = 1,					      /* write_zeroes_may_unmap */
+	const uint8_t expected[256] = {
+		[0] = 0x88,  0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11, /* capacity */
+		[8] = 0,     0,    0,    0,                            /* size_max: not offered */
+		[12] = 126,  0,    0,    0,                            /* seg_max */
+		[16] = 0,    0,    0,    0,                            /* geometry: not offered */
+		[20] = 0x00, 0x10, 0x00, 0x00,                         /* blk_size */
+		[24] = 0,                                              /* physical_block_exp */
+		[25] = 0,                                              /* alignment_offset */
+		[26] = 1,    0,                                        /* min_io_size */
+		[28] = 0xb4, 0xb3, 0xb2, 0xb1,                         /* opt_io_size */
+		[32] = 1,                                              /* writeback */
+		[34] = 0xc2, 0xc1,                                     /* num_queues */
+		[36] = 0xd4, 0xd3, 0xd2, 0xd1,                         /* max_discard_sectors */
+		[40] = 32,   0,    0,    0,                            /* max_discard_seg */
+		[44] = 0xa4, 0xa3, 0xa2, 0xa1, /* discard_sector_alignment */
+		[48] = 0xe4, 0xe3, 0xe2, 0xe1, /* max_write_zeroes_sectors */
+		[52] = 32,   0,    0,    0,    /* max_write_zeroes_seg */
+		[56] = 1,                      /* write_zeroes_may_unmap */
 	};
+	uint8_t config[256];
 
 	(void)state;
 	memset(config, 0xff, sizeof(config));
@@ -93,9 +95,9 @@ static void test_without_discard(void **state)
 	disk.max_discard_sectors = 0;
 	disk.max_write_zeroes_sectors = 0;
 	blk_config(&disk, config);
-	assert_memory_equal(config + 36, ((uint8_t[8]){0}), 8);	 /* max_discard_* */
-	assert_memory_equal(config + 48, ((uint8_t[8]){0}), 8);	 /* max_write_zeroes_* */
-	assert_int_equal(config[56], 0);			 /* write_zeroes_may_unmap */
+	assert_memory_equal(config + 36, ((uint8_t[8]){0}), 8); /* max_discard_* */
+	assert_memory_equal(config + 48, ((uint8_t[8]){0}), 8); /* max_write_zeroes_* */
+	assert_int_equal(config[56], 0);                        /* write_zeroes_may_unmap */
 	for (size_t i = CONFIG_END; i < sizeof(config); i++)
 		assert_int_equal(config[i], 0);
 }

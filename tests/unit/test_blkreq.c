@@ -11,8 +11,8 @@
 
 static void write_header(uint8_t *to, uint8_t type)
 {
-	const uint8_t header[HEADER_BYTES] = {type, 0, 0, 0, 0xaa, 0xbb, 0xcc, 0xdd, 8, 7,
-					      6,    5, 4, 3, 2,    1};
+	const uint8_t header[HEADER_BYTES] = {type, 0, 0, 0, 0xaa, 0xbb, 0xcc, 0xdd,
+					      8,    7, 6, 5, 4,    3,    2,    1};
 
 	memcpy(to, header, HEADER_BYTES);
 }
@@ -62,8 +62,8 @@ static void test_write_cut_anywhere(void **state)
 	for (size_t n_status = 1; n_status <= sizeof(writable); n_status++)
 		for (size_t cut_w = 0; cut_w <= n_status; cut_w++)
 			for (size_t cut_r = 0; cut_r <= sizeof(readable); cut_r++) {
-				pieces_cut(&p, readable, sizeof(readable), cut_r, writable, n_status,
-					   cut_w);
+				pieces_cut(&p, readable, sizeof(readable), cut_r, writable,
+					   n_status, cut_w);
 				assert_sound(blk_request_parse(&p.chain, &req));
 				assert_int_equal(req.type, 1);
 				assert_ptr_equal(req.status, writable + n_status - 1);

@@ -54,9 +54,8 @@ static void test_transitions(void **state)
 			enum device_state to = device_state_next(s, e);
 
 			assert_true(to <= DEVICE_N_STATES);
-			assert_string_equal(
-				device_state_name(to),
-				expected(device_state_name(s), device_event_name(e)));
+			assert_string_equal(device_state_name(to),
+					    expected(device_state_name(s), device_event_name(e)));
 			n_allowed += to != DEVICE_N_STATES;
 		}
 	/* Each line of the list was met: its names are names of the table. */
@@ -65,11 +64,11 @@ static void test_transitions(void **state)
 
 static void test_names(void **state)
 {
-	const char *const states[] = {"new",	   "listening", "attaching", "running",
-				      "quiescing", "removing",	"gone"};
-	const char *const events[] = {"OPENED",	 "OPEN_FAILED", "CONNECTED", "DISCONNECTED",
-				      "STARTED", "STOPPED",	"DELETE",    "QUIET",
-				      "REMOVED"};
+	const char *const states[] = {"new",       "listening", "attaching", "running",
+				      "quiescing", "removing",  "gone"};
+	const char *const events[] = {"OPENED",       "OPEN_FAILED", "CONNECTED",
+				      "DISCONNECTED", "STARTED",     "STOPPED",
+				      "DELETE",       "QUIET",       "REMOVED"};
 
 	(void)state;
 	assert_int_equal(DEVICE_N_STATES, ARRAY_LEN(states));
@@ -131,8 +130,8 @@ static void test_deletion_is_final(void **state)
 	(void)state;
 	visit(DEVICE_QUIESCING, reached);
 	for (enum device_state s = 0; s < DEVICE_N_STATES; s++)
-		assert_int_equal(reached[s], s == DEVICE_QUIESCING || s == DEVICE_REMOVING ||
-						     s == DEVICE_GONE);
+		assert_int_equal(reached[s],
+				 s == DEVICE_QUIESCING || s == DEVICE_REMOVING || s == DEVICE_GONE);
 }
 
 int main(void)

@@ -54,24 +54,11 @@ static void test_names(void **state)
 		int code;
 		const char *name;
 	} table[] = {
-		{0, "OK"},
-		{-32700, "PARSE"},
-		{-32600, "REQUEST"},
-		{-32601, "METHOD"},
-		{-32602, "PARAMS"},
-		{-32603, "INTERNAL"},
-		{1, "EXISTS"},
-		{2, "NOT_FOUND"},
-		{3, "BUSY"},
-		{4, "IN_USE"},
-		{5, "STORE"},
-		{6, "SOCKET"},
-		{7, "LIMIT"},
-		{8, "UNSUPPORTED"},
-		{9, "SHUTDOWN"},
-		{10, "?"},
-		{-1, "?"},
-		{-32604, "?"},
+		{0, "OK"},          {-32700, "PARSE"},    {-32600, "REQUEST"}, {-32601, "METHOD"},
+		{-32602, "PARAMS"}, {-32603, "INTERNAL"}, {1, "EXISTS"},       {2, "NOT_FOUND"},
+		{3, "BUSY"},        {4, "IN_USE"},        {5, "STORE"},        {6, "SOCKET"},
+		{7, "LIMIT"},       {8, "UNSUPPORTED"},   {9, "SHUTDOWN"},     {10, "?"},
+		{-1, "?"},          {-32604, "?"},
 	};
 
 	(void)state;

@@ -66,6 +66,8 @@ static void test_from_uva_borders(void **state)
 		{0x7000, 0x1000, HOST(0x5000)},
 		{0x7000, 0x1001, NULL},
 		{0x7fff, 1, HOST(0x5fff)},
+		{0x7fff, 0, HOST(0x5fff)},
+		{0x8000, 0, NULL},
 		{0x8000, 1, NULL},
 		{0x8fff, 1, NULL},
 		{0x9000, 0xfff, HOST(0x9000)},
@@ -132,8 +134,8 @@ static void test_eight_regions(void **state)
 
 	(void)state;
 	for (unsigned int i = 0; i < 8; i++)
-		mem.regions[order[i]] = (struct guest_region){100 + 3 * i, 500 + 3 * i, 3,
-							      HOST(0x100 * i)};
+		mem.regions[order[i]] =
+			(struct guest_region){100 + 3 * i, 500 + 3 * i, 3, HOST(0x100 * i)};
 	assert_null(guest_mem_check(&mem));
 	for (uint64_t gpa = 98; gpa < 126; gpa++)
 		for (uint32_t n = 1; n <= 28; n++) {
@@ -147,8 +149,7 @@ static void test_eight_regions(void **state)
 			for (int i = 0; i < got; i++) {
 				uint64_t at = i ? (uint64_t)(first + i) * 3 : gpa - 100;
 
-				assert_ptr_equal(iov[i].iov_base,
-						 HOST(0x100 * (at / 3) + at % 3));
+				assert_ptr_equal(iov[i].iov_base, HOST(0x100 * (at / 3) + at % 3));
 			}
 		}
 }

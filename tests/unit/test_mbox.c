@@ -218,7 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_sender),   cmocka_unit_test(test_wakeup),
 		cmocka_unit_test(test_many_senders), cmocka_unit_test(test_wait),
-		cmocka_unit_test(test_full),	     cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_full),         cmocka_unit_test(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests_name("mbox", tests, NULL, NULL);

@@ -14,20 +14,20 @@ static const struct {
 	const char *to;
 } allowed[] = {
 	{"idle", "ATTACH", "polling"},      {"idle", "ATTACH_PAUSED", "paused"},
-	{"idle", "ENABLE", "idle"},	    {"idle", "DISABLE", "idle"},
+	{"idle", "ENABLE", "idle"},         {"idle", "DISABLE", "idle"},
 	{"idle", "STOP", "draining"},
 
 	{"polling", "ENABLE", "polling"},   {"polling", "DISABLE", "paused"},
 	{"polling", "STOP", "draining"},    {"polling", "CORRUPT", "broken"},
 
 	{"paused", "ENABLE", "polling"},    {"paused", "DISABLE", "paused"},
-	{"paused", "STOP", "draining"},	    {"paused", "CORRUPT", "broken"},
+	{"paused", "STOP", "draining"},     {"paused", "CORRUPT", "broken"},
 
 	{"draining", "ENABLE", "draining"}, {"draining", "DISABLE", "draining"},
 	{"draining", "DRAINED", "idle"},    {"draining", "CORRUPT", "draining"},
 
-	{"broken", "ENABLE", "broken"},	    {"broken", "DISABLE", "broken"},
-	{"broken", "STOP", "draining"},	    {"broken", "CORRUPT", "broken"},
+	{"broken", "ENABLE", "broken"},     {"broken", "DISABLE", "broken"},
+	{"broken", "STOP", "draining"},     {"broken", "CORRUPT", "broken"},
 };
 
 static const char *expected(const char *from, const char *event)
@@ -48,8 +48,8 @@ static void test_transitions(void **state)
 			enum queue_state to = queue_state_next(s, e);
 
 			assert_true(to <= QUEUE_N_STATES);
-			assert_string_equal(queue_state_name(to), expected(queue_state_name(s),
-									   queue_event_name(e)));
+			assert_string_equal(queue_state_name(to),
+					    expected(queue_state_name(s), queue_event_name(e)));
 			n_allowed += to != QUEUE_N_STATES;
 		}
 	/* Each line of the list was met: its names are names of the table. */
@@ -60,7 +60,7 @@ static void test_names(void **state)
 {
 	const char *const states[] = {"idle", "polling", "paused", "draining", "broken"};
 	const char *const events[] = {"ATTACH", "ATTACH_PAUSED", "ENABLE", "DISABLE",
-				      "STOP",	"CORRUPT",	 "DRAINED"};
+				      "STOP",   "CORRUPT",       "DRAINED"};
 
 	(void)state;
 	assert_int_equal(QUEUE_N_STATES, ARRAY_LEN(states));

@@ -129,8 +129,7 @@ static void test_taken_again_with_room(void **state)
 	assert_sound(blk_request_parse(&b->chain, &req));
 	assert_int_equal(req.payload_bytes, SIZE - 2);
 	assert_int_equal(req.n_payload, SIZE - 2);
-	assert_ptr_equal(req.payload[SIZE - 3].iov_base,
-			 guest_byte(&b->guest, BUF_GPA + SIZE - 2));
+	assert_ptr_equal(req.payload[SIZE - 3].iov_base, guest_byte(&b->guest, BUF_GPA + SIZE - 2));
 }
 
 /* Faults are found behind the last piece that there is a place for, too. */
@@ -151,9 +150,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_just_fits),	       TEST(test_write_one_too_many),
-		TEST(test_read_one_too_many),  TEST(test_whole_ring),
-		TEST(test_last_buffer_is_cut), TEST(test_faults_behind_the_iov), TEST(test_taken_again_with_room),
+		TEST(test_just_fits),
+		TEST(test_write_one_too_many),
+		TEST(test_read_one_too_many),
+		TEST(test_whole_ring),
+		TEST(test_last_buffer_is_cut),
+		TEST(test_faults_behind_the_iov),
+		TEST(test_taken_again_with_room),
 	};
 
 	return cmocka_run_group_tests_name("vring_long", tests, NULL, NULL);

@@ -34,7 +34,7 @@ struct world {
 	struct guest guest;
 	struct driver drv;
 	struct vring_split vr;
-	uint32_t n_data; /* regions that hold buffers: the first ones */
+	uint32_t n_data;                      /* regions that hold buffers: the first ones */
 	uint8_t *flat[GUEST_MEM_REGIONS_MAX]; /* the model's memory */
 	struct buffer buffers[BUFFERS_MAX];
 	uint32_t n_buffers;
@@ -74,7 +74,8 @@ static void make_memory(struct world *w)
 	guest_add(&w->guest, RING_GPA, RING_BYTES);
 	guest_add(&w->guest, TABLES_GPA, TABLE_BYTES);
 	guest_add(&w->guest, TABLES_GPA + TABLE_BYTES, TABLE_BYTES);
-	driver_init(&w->drv, &w->guest, RING_GPA, (uint16_t)(1u << (1 + random_below(&w->random, 7))));
+	driver_init(&w->drv, &w->guest, RING_GPA,
+		    (uint16_t)(1u << (1 + random_below(&w->random, 7))));
 	driver_connect(&w->drv, &w->vr, random_one_in(&w->random, 2),
 		       (int32_t)random_below(&w->random, 0x10000));
 	driver_set_avail_idx(&w->drv, w->vr.last_avail_idx);
@@ -122,8 +123,8 @@ static uint32_t list_bytes(const struct world *w, bool writable, uint8_t **ret_b
 	uint32_t n = 0, region;
 
 	for (uint32_t i = 0; i < w->n_buffers; i++)
-		for (uint32_t k = 0; w->buffers[i].writable == writable && k < w->buffers[i].n_bytes;
-		     k++)
+		for (uint32_t k = 0;
+		     w->buffers[i].writable == writable && k < w->buffers[i].n_bytes; k++)
 			ret_bytes[n++] = model_byte(w, w->buffers[i].gpa + k, &region);
 	return n;
 }
@@ -145,7 +146,8 @@ static void write_header(struct world *w)
 }
 
 /* Writes buffers [first, end) as a chain through a table, its entries in random order. The
- * descriptor of an indirect table goes behind them if `indirect` isn't NULL. Returns the first entry. */
+ * descriptor of an indirect table goes behind them if `indirect` isn't NULL. Returns the first
+ * entry. */
 static uint16_t write_table(struct world *w, uint64_t table_gpa, uint32_t n_entries, bool in_order,
 			    uint32_t first, uint32_t end, const struct buffer *indirect)
 {
@@ -191,8 +193,7 @@ static void offer(struct world *w)
 	table.gpa = TABLES_GPA + TABLE_BYTES - DESC_BYTES * random_below(&w->random, n + 1);
 	/* A table's first entry is its chain's first: nothing but the rest may be shuffled. */
 	write_table(w, table.gpa, n, true, n_direct, w->n_buffers, NULL);
-	driver_offer(&w->drv,
-		     write_table(w, w->drv.desc_gpa, size, false, 0, n_direct, &table));
+	driver_offer(&w->drv, write_table(w, w->drv.desc_gpa, size, false, 0, n_direct, &table));
 }
 
 /* The payload's bytes, our addresses, in order. */

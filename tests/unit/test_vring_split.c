@@ -107,6 +107,21 @@ static void test_indirect_table_crosses_regions(void **state)
 	bench_assert_piece(b, 3, BUF_GPA + 64, 1);
 }
 
+/* 2.7 aligns the ring's own parts, 2.7.5.3 says nothing about the address of an indirect table. */
+static void test_indirect_table_misaligned(void **state)
+{
+	struct bench *b = *state;
+
+	for (uint64_t table = TABLE_GPA; table < TABLE_GPA + 16; table++) {
+		driver_desc(&b->drv, 0, table, 2 * DESC_BYTES, DESC_INDIRECT, 0);
+		driver_desc_at(&b->drv, table, 0, BUF_GPA, 16, DESC_NEXT, 1);
+		driver_desc_at(&b->drv, table, 1, BUF_GPA + 64, 1, DESC_WRITE, 0);
+		assert_sound(bench_take(b, 0));
+		bench_assert_counts(b, 1, 16, 1, 1);
+		bench_assert_piece(b, 1, BUF_GPA + 64, 1);
+	}
+}
+
 static void test_indirect_table_in_a_hole(void **state)
 {
 	struct bench *b = *state;
@@ -301,9 +316,16 @@ static void test_buffers_outside_of_the_memory(void **state)
 		uint64_t gpa;
 		uint32_t n_bytes;
 	} bad[] = {
-		{0, 1},		     {LOW_GPA - 1, 1}, {LOW_GPA - 1, 2},   {NEXT_END, 1},
-		{NEXT_END - 1, 2},   {FAR_GPA - 1, 2}, {FAR_END - 16, 17}, {UINT64_MAX, 1},
-		{UINT64_MAX, 0x2000}, {FAR_GPA, UINT32_MAX},
+		{0, 1},
+		{LOW_GPA - 1, 1},
+		{LOW_GPA - 1, 2},
+		{NEXT_END, 1},
+		{NEXT_END - 1, 2},
+		{FAR_GPA - 1, 2},
+		{FAR_END - 16, 17},
+		{UINT64_MAX, 1},
+		{UINT64_MAX, 0x2000},
+		{FAR_GPA, UINT32_MAX},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -338,6 +360,7 @@ int main(void)
 		TEST(test_indirect_chain),
 		TEST(test_direct_then_indirect),
 		TEST(test_indirect_table_crosses_regions),
+		TEST(test_indirect_table_misaligned),
 		TEST(test_indirect_table_in_a_hole),
 		TEST(test_indirect_table_lengths),
 		TEST(test_indirect_is_last_and_not_nested),

@@ -22,7 +22,7 @@ DATA_BYTES = 256 * MIB
 DATA_BYTES_GROWN = 320 * MIB
 SERIAL = "guest-data-0001"
 N_QUEUES = 4
-BOOT_TIMEOUT_S = 60
+BOOT_TIMEOUT_S = 90
 N_MARKERS = 12
 
 CASES = []
@@ -229,14 +229,24 @@ def hot_plug(world):
         wait_until(lambda: world.backend.delete("spare")[0] == EXIT_OK, "deletion", 5, 0.2)
 
 
+def requests_done(world, disk):
+    """Number of the guest's writes to a disk that have ended."""
+    return int(world.sh(f"cat /sys/block/{world.machine.device(disk)}/stat").split()[4])
+
+
+def wait_for_writes(world, disk, n=64):
+    target = requests_done(world, disk) + n
+    wait_until(lambda: requests_done(world, disk) >= target, f"writes on {disk}", 30)
+
+
 @case("deletes a disk by force while another's verified I/O goes on")
 def delete_force(world):
     world.mount_data()
-    other = world.machine.agent.start(fio("--directory=/mnt", "4M", extra="--loops=2"))
     world.jobs["victim"] = world.machine.agent.start(
-        fio_device(world.machine.device("victim"), "4M", "--loops=2"))
-    time.sleep(2)
-    check(world.jobs["victim"].status() is None, "the victim's I/O ended too early to tell")
+        fio_device(world.machine.device("victim"), extra="--loops=6"))
+    other = world.machine.agent.start(fio("--directory=/mnt", "4M", extra="--loops=2"))
+    wait_for_writes(world, "data")
+    wait_for_writes(world, "victim")
     started = time.monotonic()
     status, error = world.backend.delete("victim", force=True)
     took = time.monotonic() - started
@@ -250,6 +260,10 @@ def delete_force(world):
 @case("resumes stalled I/O when the disk is added again", only="vhostd")
 def add_again(world):
     check("victim" in world.jobs, "there is no stalled I/O")
+    for _ in range(2):
+        world.add_disks(["victim"])
+        wait_for_writes(world, "victim")
+        equal(world.backend.delete("victim", force=True), (EXIT_OK, ""), "vhostctl del --force")
     world.add_disks(["victim"])
     world.jobs["victim"].wait(60)
 
@@ -257,10 +271,13 @@ def add_again(world):
 @case("resumes I/O after the daemon was killed and started again", only="vhostd")
 def daemon_crash(world):
     world.mount_data()
-    jobs = [world.machine.agent.start(fio("--directory=/mnt", "4M")),
-            world.machine.agent.start(fio_device(world.machine.device("victim")))]
-    time.sleep(2)
+    jobs = [world.machine.agent.start(fio("--directory=/mnt", "4M", extra="--loops=2")),
+            world.machine.agent.start(
+                fio_device(world.machine.device("victim"), extra="--loops=2"))]
+    wait_for_writes(world, "data")
+    wait_for_writes(world, "victim")
     world.backend.crash()
+    check(not any(job.status() == 0 for job in jobs), "the I/O ended before the daemon was killed")
     world.backend.start()
     world.add_disks(DISKS)
     for job in jobs:
@@ -287,7 +304,7 @@ def write_markers(world):
 def power_failure(world):
     world.mount_data()
     world.machine.agent.start(fio("--directory=/mnt", "16M", extra="--time_based --runtime=60"))
-    time.sleep(2)
+    wait_for_writes(world, "data")
     markers = write_markers(world)
     world.machine.kill()
     wait_until(lambda: world.backend.is_free("data"), "the disk free again after its guest's death")

@@ -37,8 +37,7 @@ uint8_t *guest_add(struct guest *guest, uint64_t gpa, uint64_t n_bytes)
 	host = base + PAGE_BYTES + (data_bytes - n_bytes);
 	ASAN_POISON_MEMORY_REGION(base + PAGE_BYTES, data_bytes - n_bytes);
 	guest->maps[i] = (struct guest_map){base, map_bytes};
-	guest->mem.regions[i] =
-		(struct guest_region){gpa, gpa + GUEST_UVA_OFFSET, n_bytes, host};
+	guest->mem.regions[i] = (struct guest_region){gpa, gpa + GUEST_UVA_OFFSET, n_bytes, host};
 	guest->mem.n_regions++;
 	return host;
 }

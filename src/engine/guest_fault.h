@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What happens when a front end takes away memory that a guest's map says is there (it truncates
+ * the file, or the huge pages run out): the access raises SIGBUS. The handler puts an anonymous
+ * page of zeroes in its place and marks the map as lost, so that the thread goes on and the queue
+ * rests. SIGBUS at any other address ends the process as ever.
+ */
+#ifndef ENGINE_GUEST_FAULT_H
+#define ENGINE_GUEST_FAULT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/** Installs the handler; once, before any guest's memory is mapped. */
+void guest_fault_init(void);
+
+/** [addr, addr + n_bytes) is a guest's, in pages of page_bytes; *lost is set when a page of it has
+ *  gone. False when the table is full. Any thread but an LCORE. */
+bool guest_fault_watch(void *addr, size_t n_bytes, size_t page_bytes, atomic_bool *lost);
+
+/** Before it is unmapped. */
+void guest_fault_forget(void *addr);
+
+#endif

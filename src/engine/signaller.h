@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Signals eventfds that belong to somebody else, who may have filled their counter: a plain write
+ * would then sleep, unless the descriptor is in non-blocking mode, which the other side can change
+ * at any moment. For a descriptor in blocking mode the kernel does it, as the completion of an
+ * empty aio read (IOCB_FLAG_RESFD): that never sleeps, and takes about three times as long.
+ */
+#ifndef ENGINE_SIGNALLER_H
+#define ENGINE_SIGNALLER_H
+
+#include "base/error.h"
+#include "base/thread_role.h"
+
+struct signaller;
+
+/** One for each lcore. 0, or -1 with *err set. */
+int signaller_new(struct signaller **ret_signaller, struct error *err);
+void signaller_free(struct signaller *signaller);
+
+/** Adds 1 to the eventfd's counter, or leaves it when it is full. Never sleeps. */
+void signaller_signal(struct signaller *signaller, int fd) IN_LCORE;
+
+#endif
