@@ -49,6 +49,15 @@ class Story:
             raise Failure(f"it is not so that {fact}")
         self.verified.append(fact)
 
+    def print_verified(self):
+        self.step("the guest verified:")
+        self.shown("\n".join(f"ok  {fact}" for fact in self.verified) or "nothing")
+
+    def print_logs(self):
+        for log in filter(os.path.exists, ("vhostd.log", "qemu.log")):
+            with open(log, errors="replace") as f:
+                self.shown("".join(f"{log}: {line}" for line in f.readlines()[-20:]))
+
 
 class Demo:
     def __init__(self, story, box, build, keep):
@@ -105,7 +114,7 @@ class Demo:
         for name in DISKS:
             self.agent.sh(f"mount /dev/{self.machine.device(name)} /mnt/{name}")
             self.jobs[name] = self.agent.start(ROUNDS.format(name).replace("\n", " "))
-            wait_until(lambda: self.rounds(name) > 0, f"I/O on {name}", 20, 0.2)
+            wait_until(lambda: self.rounds(name) >= 3, f"I/O on {name}", 20, 0.2)
 
     def delete(self):
         self.story.step("deleting the disk 'memory' is refused, because the guest uses it")
@@ -156,33 +165,28 @@ def on_signal(number, _frame):
 
 
 def play(story, build, keep):
+    """The exit status."""
     with Sandbox(os.path.join(build, "demo")) as box:
         demo = Demo(story, box, build, keep)
         try:
             demo.run()
         except (Failure, KeyboardInterrupt) as why:
-            story.step(f"FAILED: {why}")
-            for log in filter(os.path.exists, ("vhostd.log", "qemu.log")):
-                with open(log, errors="replace") as f:
-                    story.shown("".join(f"{log}: {line}" for line in f.readlines()[-20:]))
+            story.step(f"FAILED: {str(why) or 'interrupted'}")
+            story.print_logs()
+            story.print_verified()
             return 1
+        story.print_verified()
+        box.keep = keep
         if keep:
-            box.keep = True
             demo.print_how_to_attach()
     return 0
 
 
 def main():
-    build, keep = sys.argv[1], "--keep" in sys.argv[2:]
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, on_signal)
     signal.alarm(LIMIT_S)
-    story = Story()
-    status = play(story, build, keep)
-    story.step("the guest verified:" if status == 0 else "verified up to then:")
-    for fact in story.verified:
-        print(f"          ok  {fact}")
-    return status
+    return play(Story(), build=sys.argv[1], keep="--keep" in sys.argv[2:])
 
 
 if __name__ == "__main__":

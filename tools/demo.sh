@@ -8,7 +8,8 @@ ROOT=$(cd "$(dirname "$0")/.." && pwd)
 BUILD=$ROOT/build
 LOG=$BUILD/demo/log # of the last command that apt-get or the build was run with
 readonly ROOT BUILD LOG
-readonly BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkgconf libdpdk-dev libjson-c-dev libaio-dev"
+readonly BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkgconf
+	libdpdk-dev libjson-c-dev libaio-dev libcmocka-dev"
 readonly GUEST_PACKAGES="python3 qemu-system-x86 e2fsprogs"
 # Unpacked in the build folder by mkimage, not installed.
 readonly UNPACKED_PACKAGES="linux-image-cloud-amd64 busybox-static"

@@ -28,7 +28,8 @@ enum vhostd_setting_where { VHOSTD_FLAG_AND_FILE, VHOSTD_FILE_ONLY };
 	S(control_mode, STRING, "OCTAL", "0600", VHOSTD_FILE_ONLY, "mode of the control socket")   \
 	S(control_group, STRING, "GROUP", "the daemon's", VHOSTD_FILE_ONLY,                        \
 	  "group of the control socket")                                                           \
-	S(socket_mode, STRING, "OCTAL", "0660", VHOSTD_FILE_ONLY, "mode of the vhost-user sockets") \
+	S(socket_mode, STRING, "OCTAL", "0660", VHOSTD_FILE_ONLY,                                  \
+	  "mode of the vhost-user sockets")                                                        \
 	S(socket_group, STRING, "GROUP", "the daemon's", VHOSTD_FILE_ONLY,                         \
 	  "group of the vhost-user sockets")
 

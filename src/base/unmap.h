@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * munmap() keeps every other change of the process's mappings waiting for as long as it takes: 65 ms
- * for a touched GiB of 4 KiB pages. Large mappings are taken down in pieces.
+ * munmap() keeps every other change of the process's mappings waiting for as long as it takes: 65
+ * ms for a touched GiB of 4 KiB pages. Large mappings are taken down in pieces.
  */
 #ifndef BASE_UNMAP_H
 #define BASE_UNMAP_H

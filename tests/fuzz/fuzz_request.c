@@ -170,7 +170,8 @@ static void check_payload(const struct blk_request *req, const struct expected *
 {
 	uint64_t n = 0;
 
-	for (uint16_t i = 0; i < req->n_payload; i++)
+	for (uint16_t i = 0; i < req->n_payload; i++) {
+		HOLDS(req->payload[i].iov_len > 0);
 		for (size_t k = 0; k < req->payload[i].iov_len; k++, n++) {
 			uint8_t *byte = (uint8_t *)req->payload[i].iov_base + k;
 
@@ -179,6 +180,7 @@ static void check_payload(const struct blk_request *req, const struct expected *
 			else
 				*byte = 0x11;
 		}
+	}
 	HOLDS(n == e->payload_bytes);
 }
 

@@ -35,7 +35,7 @@ static int alloc_rings(struct vfe_ring *ring)
 	unsigned int region = ring->opts.region;
 
 	/* Alignments are those of 2.7: 16, 2 and 4, and no more than that. */
-	ring->desc_gpa = vfe_mem_alloc_in(ring->mem, region, 16 * size, 16);
+	ring->desc_gpa = vfe_mem_alloc_in(ring->mem, region, 16 * (size + 1), 16);
 	ring->avail_gpa = vfe_mem_alloc_in(ring->mem, region, 6 + 2 * size, 2);
 	ring->used_gpa = vfe_mem_alloc_in(ring->mem, region, 6 + 8 * size, 4);
 	ring->indirect_gpa =
@@ -43,7 +43,7 @@ static int alloc_rings(struct vfe_ring *ring)
 	if (ring->desc_gpa == VFE_NO_GPA || ring->avail_gpa == VFE_NO_GPA ||
 	    ring->used_gpa == VFE_NO_GPA || ring->indirect_gpa == VFE_NO_GPA)
 		return -ENOMEM;
-	ring->desc = vfe_mem_ptr(ring->mem, ring->desc_gpa, 16 * size);
+	ring->desc = vfe_mem_ptr(ring->mem, ring->desc_gpa, 16 * (size + 1));
 	ring->avail = vfe_mem_ptr(ring->mem, ring->avail_gpa, 6 + 2 * size);
 	ring->used = vfe_mem_ptr(ring->mem, ring->used_gpa, 6 + 8 * size);
 	return 0;

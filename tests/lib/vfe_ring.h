@@ -50,7 +50,7 @@ struct vfe_ring {
 	struct vfe_mem *mem;
 	struct vfe_ring_opts opts;
 	uint64_t desc_gpa, avail_gpa, used_gpa, indirect_gpa;
-	struct vring_desc *desc;
+	struct vring_desc *desc; /* and one more behind the table, as bait for a bad index */
 	struct vring_avail *avail;
 	struct vring_used *used;
 	struct vfe_slot *slot; /* by head */

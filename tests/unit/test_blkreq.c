@@ -192,7 +192,7 @@ static uint32_t get_id(uint8_t *writable, size_t n, size_t cut, const char *id)
 	struct blk_disk disk = {.block_size_bytes = 512};
 	struct pieces p;
 
-	strncpy(disk.serial, id, VIRTIO_BLK_ID_BYTES);
+	memcpy(disk.serial, id, strnlen(id, VIRTIO_BLK_ID_BYTES));
 	write_header(readable, VIRTIO_BLK_T_GET_ID);
 	memset(writable, 0xee, n + 1);
 	pieces_cut(&p, readable, HEADER_BYTES, 0, writable, n + 1, cut);

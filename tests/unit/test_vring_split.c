@@ -122,6 +122,22 @@ static void test_indirect_table_misaligned(void **state)
 	}
 }
 
+/* An entry may itself lie in two regions then. */
+static void test_indirect_entry_crosses_regions(void **state)
+{
+	struct bench *b = *state;
+
+	for (uint64_t table = LOW_END - 2 * DESC_BYTES; table <= LOW_END; table++) {
+		driver_desc(&b->drv, 0, table, 2 * DESC_BYTES, DESC_INDIRECT, 0);
+		driver_desc_at(&b->drv, table, 0, BUF_GPA + 64, 16, DESC_NEXT, 1);
+		driver_desc_at(&b->drv, table, 1, BUF_GPA, 1, DESC_WRITE, 0);
+		assert_sound(bench_take(b, 0));
+		bench_assert_counts(b, 1, 16, 1, 1);
+		bench_assert_piece(b, 0, BUF_GPA + 64, 16);
+		bench_assert_piece(b, 1, BUF_GPA, 1);
+	}
+}
+
 static void test_indirect_table_in_a_hole(void **state)
 {
 	struct bench *b = *state;
@@ -361,6 +377,7 @@ int main(void)
 		TEST(test_direct_then_indirect),
 		TEST(test_indirect_table_crosses_regions),
 		TEST(test_indirect_table_misaligned),
+		TEST(test_indirect_entry_crosses_regions),
 		TEST(test_indirect_table_in_a_hole),
 		TEST(test_indirect_table_lengths),
 		TEST(test_indirect_is_last_and_not_nested),
