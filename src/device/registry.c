@@ -353,8 +353,9 @@ static void resize_done(struct job *job)
 	if (err.code == VHOSTD_ERR_OK) {
 		uint64_t n_bytes = counter_get(&dev->store->capacity_bytes);
 
+		/* Pairs with the acquire where lcores check a request: the store is larger by now. */
 		atomic_store_explicit(&dev->disk.capacity_sectors, n_bytes / SECTOR_BYTES,
-				      memory_order_relaxed);
+				      memory_order_release);
 		log_info(dev->spec.name, "resized to %llu bytes", (unsigned long long)n_bytes);
 		if (dev->conn)
 			conn_config_changed(dev->conn);

@@ -111,7 +111,7 @@ const char *blk_request_parse(struct chain *c, struct blk_request *ret)
 /* Does [sector, sector + n_sectors) lie on the disk, in whole blocks? */
 static bool range_ok(const struct blk_disk *disk, uint64_t sector, uint64_t n_sectors)
 {
-	uint64_t capacity = atomic_load_explicit(&disk->capacity_sectors, memory_order_relaxed);
+	uint64_t capacity = atomic_load_explicit(&disk->capacity_sectors, memory_order_acquire);
 	uint32_t block_sectors = disk->block_size_bytes / SECTOR_BYTES;
 
 	return n_sectors <= capacity && sector <= capacity - n_sectors &&

@@ -76,7 +76,8 @@ void vring_split_start(struct vring_split *vr, int32_t base)
 
 /* The ring's own table, or an indirect one. */
 struct desc_table {
-	const struct vring_desc *host; /* NULL: it crosses memory regions, look up each entry */
+	const uint8_t
+		*host; /* of any alignment; NULL: it crosses memory regions, look up each entry */
 	uint64_t gpa;
 	uint32_t n;
 };
@@ -99,18 +100,13 @@ static bool read_split_desc(const struct guest_mem *mem, uint64_t gpa, struct vr
 static bool read_desc(const struct desc_table *table, const struct guest_mem *mem, uint32_t i,
 		      struct vring_desc *ret)
 {
-	const struct vring_desc *d = &table->host[i];
-	struct vring_desc copy;
+	const size_t offset = (size_t)i * sizeof(*ret);
 
-	if (unlikely(!table->host)) {
-		if (!read_split_desc(mem, table->gpa + (uint64_t)i * sizeof(copy), &copy))
-			return false;
-		d = &copy;
-	}
-	ret->addr = __atomic_load_n(&d->addr, __ATOMIC_RELAXED);
-	ret->len = __atomic_load_n(&d->len, __ATOMIC_RELAXED);
-	ret->flags = __atomic_load_n(&d->flags, __ATOMIC_RELAXED);
-	ret->next = __atomic_load_n(&d->next, __ATOMIC_RELAXED);
+	if (likely(table->host))
+		memcpy(ret, table->host + offset, sizeof(*ret));
+	else if (!read_split_desc(mem, table->gpa + offset, ret))
+		return false;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* from here on only the copy is looked at */
 	return true;
 }
 
@@ -122,7 +118,7 @@ static const char *add_buffer(struct chain *c, const struct guest_mem *mem,
 	bool writable = d->flags & VRING_DESC_F_WRITE;
 	int pieces;
 
-	if (!writable && c->n_writable)
+	if (!writable && c->writable_bytes)
 		return "a device-readable descriptor follows a device-writable one";
 	if (d->len == 0)
 		return NULL;
@@ -193,7 +189,7 @@ static const char *walk_indirect(struct chain *c, const struct guest_mem *mem, s
 
 const char *vring_split_take(struct vring_split *vr, const struct guest_mem *mem, struct chain *ret)
 {
-	const struct desc_table table = {.host = vr->desc, .n = vr->size};
+	const struct desc_table table = {.host = (const uint8_t *)vr->desc, .n = vr->size};
 	uint16_t slot = vr->last_avail_idx & (vr->size - 1);
 	uint16_t head = __atomic_load_n(&vr->avail->ring[slot], __ATOMIC_RELAXED);
 	uint32_t budget = vr->size;

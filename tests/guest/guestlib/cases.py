@@ -24,6 +24,7 @@ SERIAL = "guest-data-0001"
 N_QUEUES = 4
 BOOT_TIMEOUT_S = 90
 N_MARKERS = 12
+N_CRASHES = 3
 
 CASES = []
 
@@ -51,6 +52,7 @@ class World:
         self.box, self.images, self.backend = box, images, backend
         self.paths = {"data": box.file("data.img", DATA_BYTES),
                       "victim": box.file("victim.img", 64 * MIB),
+                      "spare": box.file("spare.img", 64 * MIB),
                       "boot": os.path.abspath("boot.img"),
                       "readonly": os.path.abspath("readonly.img")}
         shutil.copyfile(images.boot_disk, self.paths["boot"])
@@ -222,11 +224,11 @@ def delete_busy(world):
 @case("lets a disk be plugged in, unplugged and deleted")
 def hot_plug(world):
     for _ in range(2):
-        world.backend.add_memory("spare", 32 * MIB, N_QUEUES)
-        world.machine.plug("spare")
-        world.sh(fio_device(world.machine.device("spare"), "1M"), 60)
-        world.machine.unplug("spare")
-        wait_until(lambda: world.backend.delete("spare")[0] == EXIT_OK, "deletion", 5, 0.2)
+        world.backend.add_memory("memory", 32 * MIB, N_QUEUES)
+        world.machine.plug("memory")
+        world.sh(fio_device(world.machine.device("memory"), "1M"), 60)
+        world.machine.unplug("memory")
+        wait_until(lambda: world.backend.delete("memory")[0] == EXIT_OK, "deletion", 5, 0.2)
 
 
 def requests_done(world, disk):
@@ -270,19 +272,17 @@ def add_again(world):
 
 @case("resumes I/O after the daemon was killed and started again", only="vhostd")
 def daemon_crash(world):
-    world.mount_data()
-    jobs = [world.machine.agent.start(fio("--directory=/mnt", "4M", extra="--loops=2")),
-            world.machine.agent.start(
-                fio_device(world.machine.device("victim"), extra="--loops=2"))]
-    wait_for_writes(world, "data")
-    wait_for_writes(world, "victim")
-    world.backend.crash()
-    check(not any(job.status() == 0 for job in jobs), "the I/O ended before the daemon was killed")
-    world.backend.start()
-    world.add_disks(DISKS)
-    for job in jobs:
-        job.wait(60)
-    world.sh("rm /mnt/verify.*")
+    world.add_disks(["spare"])
+    world.machine.plug("spare")
+    job = world.machine.agent.start(fio_device(world.machine.device("spare"), extra="--loops=6"))
+    for _ in range(N_CRASHES):
+        wait_for_writes(world, "spare")
+        world.backend.crash()
+        world.backend.start()
+        world.add_disks((*DISKS, "spare"))
+    wait_for_writes(world, "spare")
+    job.wait(60)
+    world.machine.unplug("spare")
 
 
 # ---- power failure ----
@@ -324,6 +324,6 @@ def second_guest(world):
     world.mount_data()
     world.sh(fio("--directory=/mnt", "2M"), 60)
     world.umount_data()
-    for disk in DISKS:
+    for disk in ("boot", "data", "readonly"):
         equal(world.backend.troubles(disk), {}, f"what vhostd counted on {disk}")
     world.machine.power_off()

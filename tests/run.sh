@@ -1,0 +1,144 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Installs what the tests need, builds vhostd in every way that counts, runs all tests, and ends
+# with one line: N passed, N failed, N skipped.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() {
+	cat <<-EOF
+	usage: tests/run.sh [OPTION]
+
+	Without an option: everything but what is named below; about ten minutes on two cores.
+
+	  --suite NAME   only this suite of the plain build: unit, e2e, peer, guest or style
+	  --fuzz SECONDS each libFuzzer target for so long, after the corpus
+	  --no-install   don't install packages
+	  --help
+	EOF
+}
+
+packages=(
+	gcc clang libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck meson ninja-build
+	pkg-config python3 libdpdk-dev libaio-dev libjson-c-dev libcmocka-dev scdoc
+	qemu-system-x86 qemu-utils qemu-system-common seabios busybox-static e2fsprogs fio cpio
+	kmod syslinux-common syslinux mtools dosfstools fdisk util-linux
+)
+
+suite=
+fuzz_seconds=
+install=yes
+while (($#)); do
+	case $1 in
+	--suite) suite=${2:?--suite wants a name} && shift ;;
+	--fuzz) fuzz_seconds=${2:?--fuzz wants a number of seconds} && shift ;;
+	--no-install) install= ;;
+	--help) usage && exit 0 ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+	shift
+done
+
+as_root() {
+	if ((EUID == 0)); then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+install_packages() {
+	local missing=() package
+
+	for package in "${packages[@]}"; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+			missing+=("$package")
+	done
+	((${#missing[@]})) || return 0
+	echo "== installing ${missing[*]}"
+	as_root apt-get update -qq
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		"${missing[@]}" >/dev/null
+}
+
+failed_builds=0
+results=()
+
+# build DIR CC MESON-OPTION...
+build() {
+	local dir=$1 cc=$2
+
+	shift 2
+	echo "== build $dir ($cc $*)"
+	[[ -f $dir/build.ninja ]] || CC=$cc meson setup "$dir" "$@" >"$dir.setup.log" 2>&1 || {
+		cat "$dir.setup.log"
+		failed_builds=$((failed_builds + 1))
+		return
+	}
+	ninja -C "$dir" --quiet || failed_builds=$((failed_builds + 1))
+}
+
+# run DIR LABEL MESON-TEST-ARGUMENT...
+run() {
+	local dir=$1 label=$2
+
+	shift 2
+	echo "== test $label"
+	meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$label" "$@" || true
+	results+=("$dir/meson-logs/$label.junit.xml")
+}
+
+plain_suites() {
+	build build gcc -Dwerror=true
+	if [[ $suite ]]; then
+		run build "$suite" --suite "$suite" --num-processes 1
+		return
+	fi
+	run build unit --suite unit --num-processes 2
+	run build style --suite style --num-processes 2
+	run build e2e --suite e2e --num-processes 2
+	run build peer --suite peer --num-processes 2
+	run build guest --suite guest --num-processes 1
+}
+
+# gcc warns of what sanitizers insert: no -Werror here. No leak detection at exit: librte_vhost's
+# event thread never ends, so the daemon leaves by _exit().
+sanitizer_suites() {
+	build build-clang clang -Dwerror=true
+	build build-asan gcc -Db_sanitize=address,undefined -Db_lundef=false
+	ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		run build-asan asan --suite unit --suite e2e --num-processes 2 --timeout-multiplier 4
+	build build-tsan gcc -Db_sanitize=thread -Db_lundef=false
+	TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/sanitize/tsan.supp" \
+		run build-tsan tsan --suite e2e --num-processes 2 --timeout-multiplier 4
+}
+
+fuzz() {
+	local target
+
+	build build-fuzz clang -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
+		-Dc_args=-fsanitize=fuzzer-no-link
+	for target in conf jsonrpc request ring; do
+		mkdir -p "build-fuzz/corpus/$target"
+		"build-fuzz/tests/fuzz/fuzz_$target" -max_total_time="$fuzz_seconds" \
+			-artifact_prefix="build-fuzz/" "build-fuzz/corpus/$target" \
+			"tests/fuzz/corpus/$target" || failed_builds=$((failed_builds + 1))
+	done
+}
+
+summary() {
+	python3 tests/summary.py --failed-builds "$failed_builds" "${results[@]}"
+}
+
+if [[ $install ]]; then
+	install_packages
+fi
+if [[ $fuzz_seconds ]]; then
+	fuzz
+	exit "$((failed_builds > 0))"
+fi
+plain_suites
+if [[ ! $suite ]]; then
+	sanitizer_suites
+fi
+summary
