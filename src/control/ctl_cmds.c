@@ -59,7 +59,8 @@ static void fail_not_found(struct ctl_request *request) IN_CTRL
 {
 	struct error err = {0};
 
-	error_set(&err, VHOSTD_ERR_NOT_FOUND, "there is no disk \"%.64s\"", name_param(request));
+	error_set(&err, VHOSTD_ERR_NOT_FOUND, "name: there is no disk \"%.64s\"",
+		  name_param(request));
 	ctl_request_fail(request, &err);
 }
 
@@ -165,10 +166,10 @@ static void cmd_stats_get(struct daemon *daemon, struct ctl_request *request)
 	result = json_object_new_object();
 	list = json_object_new_array();
 	if (dev)
-		json_object_array_add(list, view_device_stats(dev));
+		json_object_array_add(list, view_device_stats(dev, true));
 	else
 		while ((dev = registry_next(daemon->registry, dev)) != NULL)
-			json_object_array_add(list, view_device_stats(dev));
+			json_object_array_add(list, view_device_stats(dev, false));
 	json_object_object_add(result, "devices", list);
 	ctl_request_answer(request, result);
 }

@@ -181,15 +181,18 @@ struct json_object *view_device_short(const struct device *dev)
 	return object;
 }
 
-struct json_object *view_device_stats(const struct device *dev)
+struct json_object *view_device_stats(const struct device *dev, bool with_queues)
 {
 	struct json_object *object = json_object_new_object();
-	struct json_object *queues = json_object_new_array();
+	struct json_object *queues;
 	struct device_view view;
 
 	device_view_get(dev, &view);
 	add_text(object, "name", view.spec->name);
 	json_object_object_add(object, "totals", view_totals(&view));
+	if (!with_queues)
+		return object;
+	queues = json_object_new_array();
 	for (unsigned int i = 0; i < view.n_queues; i++) {
 		struct json_object *queue = json_object_new_object();
 

@@ -19,7 +19,7 @@ struct json_object *view_device(const struct device *dev) IN_CTRL;
 struct json_object *view_device_short(const struct device *dev) IN_CTRL;
 
 /** Its counters: totals, and each queue's. */
-struct json_object *view_device_stats(const struct device *dev) IN_CTRL;
+struct json_object *view_device_stats(const struct device *dev, bool with_queues) IN_CTRL;
 
 /** An lcore, with the names of the devices of which it serves a queue. */
 struct json_object *view_lcore(struct registry *registry, const struct lcore *lcore) IN_CTRL;

@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -121,6 +123,7 @@ static int start(struct root *r, struct error *err)
 	if (settings_make_dirs(&r->settings, err) ||
 	    ctl_socket_lock(&daemon->socket, r->settings.control, err))
 		return -1;
+	umask(0077); /* sockets are nobody else's until they have the mode that was asked for */
 	if (make_engine(r, err) || make_control(r, err)) {
 		end(r);
 		return -1;
@@ -153,18 +156,30 @@ static void block_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
+/* Each disk and each front end takes a few. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static int act(struct root *r)
 {
 	struct error err = {0};
 
 	if (load_settings(r, &err))
-		return fail(&err, 1);
+		return fail(&err, 2);
 	if (r->options.action == OPTIONS_CHECK_CONFIG) {
 		print_check(r);
 		return 0;
 	}
 	log_set_level(r->settings.log_level);
 	block_signals();
+	raise_descriptor_limit();
 	sched_getaffinity(0, sizeof(r->cpus), &r->cpus);
 	if (start(r, &err))
 		return fail(&err, 1);

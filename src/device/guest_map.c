@@ -11,8 +11,9 @@
 #include "device/events.h"
 #include "engine/guest_fault.h"
 
-/* More than any host has: keeps our address space from being filled. */
-#define GUEST_BYTES_MAX ((uint64_t)16 << 40)
+/* Both keep our address space of 128 TiB from being filled by sparse files. */
+#define GUEST_BYTES_MAX ((uint64_t)2 << 40) /* of one region */
+#define LIVE_MAPS_MAX   8                   /* of one endpoint */
 
 struct queue_map_use {
 	struct map_use use;
@@ -43,7 +44,7 @@ static const char *region_fd_check(const struct guest_map_region *r, size_t *ret
 	if (fstat(r->fd, &st) || fstatfs(r->fd, &fs))
 		return "a memory region's descriptor can't be examined";
 	if (r->size_bytes > GUEST_BYTES_MAX)
-		return "a memory region is larger than 16 TiB";
+		return "a memory region is larger than 2 TiB";
 	if (r->mmap_offset > UINT64_MAX - r->size_bytes ||
 	    r->mmap_offset + r->size_bytes > (uint64_t)st.st_size)
 		return "a memory region is longer than its file";
@@ -95,13 +96,18 @@ static void unmap_done(struct job *job)
 }
 
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				const char **ret_fault)
+				atomic_uint *n_live, const char **ret_fault)
 {
-	struct guest_map *map = calloc(1, sizeof(*map));
+	struct guest_map *map;
 
+	*ret_fault = "requests in flight hold too many earlier memory tables";
+	if (atomic_load_explicit(n_live, memory_order_relaxed) >= LIVE_MAPS_MAX)
+		return NULL;
 	*ret_fault = "memory is short";
+	map = calloc(1, sizeof(*map));
 	if (!map)
 		return NULL;
+	map->n_live = n_live;
 	atomic_init(&map->refs, 1);
 	msg_init(&map->drop_msg, EVENT_MAP_DROP);
 	map->mem.n_regions = n_regions;
@@ -113,6 +119,7 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	*ret_fault = guest_mem_check(&map->mem);
 	if (*ret_fault)
 		goto unmap;
+	atomic_fetch_add_explicit(n_live, 1, memory_order_relaxed);
 	return map;
 
 unmap:
@@ -128,8 +135,10 @@ void guest_map_get(struct guest_map *map)
 
 void guest_map_put(struct guest_map *map, struct jobs *jobs)
 {
-	if (atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) == 1)
-		job_start(jobs, &map->unmap_job, "unmap", unmap_run, unmap_done);
+	if (atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	atomic_fetch_sub_explicit(map->n_live, 1, memory_order_relaxed);
+	job_start(jobs, &map->unmap_job, "unmap", unmap_run, unmap_done);
 }
 
 struct map_use *guest_map_use(struct guest_map *map)

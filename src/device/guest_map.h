@@ -21,6 +21,7 @@ struct guest_map {
 		size_t page_bytes;
 	} maps[GUEST_MEM_REGIONS_MAX];
 	atomic_uint refs;
+	atomic_uint *n_live; /* of its endpoint, this one included */
 	struct msg drop_msg; /* EVENT_MAP_DROP */
 	struct job unmap_job;
 };
@@ -34,9 +35,10 @@ struct guest_map_region {
 	int fd; /* the caller's */
 };
 
-/** Maps the regions; one reference, the connection's. NULL with *ret_fault saying what is wrong. */
+/** Maps the regions; one reference, the connection's. *n_live counts the maps of an endpoint that
+ *  have not been given up; it outlives them. NULL with *ret_fault saying what is wrong. */
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				const char **ret_fault) IN_VHOST;
+				atomic_uint *n_live, const char **ret_fault) IN_VHOST;
 
 /** One more reference. */
 void guest_map_get(struct guest_map *map) IN_VHOST;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The list of devices, the operations on them, and the one reader of the events from lcores, VHOST
- * and JOBs.
+ * The list of devices and the operations on them.
  */
 #include "device/registry.h"
 
@@ -12,23 +11,8 @@
 
 #include "base/log.h"
 #include "device/device.h"
-#include "device/events.h"
-#include "device/stray_fds.h"
+#include "device/registry_impl.h"
 #include "engine/lcore.h"
-
-#define EVENTS_AT_ONCE 64
-#define ROUNDS_AT_ONCE 16
-
-struct registry {
-	struct registry_params params;
-	char socket_dir[sizeof(((struct endpoint *)0)->path)];
-	struct jobs jobs;
-	struct device *devices;
-	unsigned int n_devices;
-	unsigned int next_lcore; /* where the next device's queues begin */
-	registry_done_fn shutdown_done;
-	void *shutdown_arg;
-};
 
 static void finish(registry_done_fn done, void *arg, struct device *dev, const struct error *err)
 {
@@ -276,8 +260,7 @@ static void remove_done(struct job *job)
 	finish_shutdown(r);
 }
 
-/* After whatever may have been the last thing that a deletion waited for. */
-static void remove_if_quiet(struct registry *r, struct device *dev) IN_CTRL
+void registry_remove_if_quiet(struct registry *r, struct device *dev)
 {
 	if (!device_is_quiet(dev))
 		return;
@@ -289,7 +272,7 @@ static void remove_if_quiet(struct registry *r, struct device *dev) IN_CTRL
 static void begin_removal(struct registry *r, struct device *dev) IN_CTRL
 {
 	device_quiesce(dev);
-	remove_if_quiet(r, dev);
+	registry_remove_if_quiet(r, dev);
 }
 
 static int check_del(const struct device *dev, const char *name, bool force, struct error *err)
@@ -353,7 +336,8 @@ static void resize_done(struct job *job)
 	if (err.code == VHOSTD_ERR_OK) {
 		uint64_t n_bytes = counter_get(&dev->store->capacity_bytes);
 
-		/* Pairs with the acquire where lcores check a request: the store is larger by now. */
+		/* Pairs with the acquire where lcores check a request: the store is larger by now.
+		 */
 		atomic_store_explicit(&dev->disk.capacity_sectors, n_bytes / SECTOR_BYTES,
 				      memory_order_release);
 		log_info(dev->spec.name, "resized to %llu bytes", (unsigned long long)n_bytes);
@@ -361,7 +345,23 @@ static void resize_done(struct job *job)
 			conn_config_changed(dev->conn);
 	}
 	finish(dev->op_done, dev->op_arg, dev, err.code == VHOSTD_ERR_OK ? NULL : &err);
-	remove_if_quiet(dev->registry, dev);
+	registry_remove_if_quiet(dev->registry, dev);
+}
+
+static int check_resize(const struct device *dev, const char *name, uint64_t size_bytes,
+			struct error *err)
+{
+	if (!dev)
+		return error_set(err, VHOSTD_ERR_NOT_FOUND, "name: there is no disk \"%s\"", name);
+	if (dev->job_running || dev->state >= DEVICE_QUIESCING)
+		return error_set(err, VHOSTD_ERR_BUSY,
+				 "\"%s\" is being added, resized or deleted (%s)", name,
+				 device_state_name(dev->state));
+	if (size_bytes % dev->spec.block_size_bytes)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "size: %llu is no whole number of blocks of %u bytes",
+				 (unsigned long long)size_bytes, dev->spec.block_size_bytes);
+	return 0;
 }
 
 void registry_resize(struct registry *r, const char *name, uint64_t size_bytes,
@@ -370,12 +370,7 @@ void registry_resize(struct registry *r, const char *name, uint64_t size_bytes,
 	struct error err = {.code = VHOSTD_ERR_OK};
 	struct device *dev = registry_find(r, name);
 
-	if (!dev)
-		error_set(&err, VHOSTD_ERR_NOT_FOUND, "name: there is no disk \"%s\"", name);
-	else if (dev->job_running || dev->state >= DEVICE_QUIESCING)
-		error_set(&err, VHOSTD_ERR_BUSY, "\"%s\" is being added, resized or deleted (%s)",
-			  name, device_state_name(dev->state));
-	if (err.code != VHOSTD_ERR_OK) {
+	if (check_resize(dev, name, size_bytes, &err)) {
 		finish(done, arg, NULL, &err);
 		return;
 	}
@@ -414,85 +409,4 @@ void registry_on_tick(struct registry *r)
 		if (dev->state != DEVICE_NEW && dev->state < DEVICE_QUIESCING)
 			begin_removal(r, dev); /* it was being added when the shutdown began */
 	}
-}
-
-static struct ring_run *run_of(struct queue *q)
-{
-	return q->owner;
-}
-
-/* Returns the device it was about, NULL for none. */
-static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
-{
-	struct conn *conn = NULL;
-	struct ring_run *run;
-	struct device *dev;
-
-	switch (msg->kind) {
-	case EVENT_QUEUE_DRAINED:
-		run = run_of(container_of(msg, struct queue, drained_msg));
-		dev = run->conn->endpoint->device;
-		device_on_run_drained(dev, run);
-		return dev;
-	case EVENT_QUEUE_BROKEN:
-		run = run_of(container_of(msg, struct queue, broken_msg));
-		device_on_run_broken(run->conn->endpoint->device, run);
-		return NULL;
-	case EVENT_RUN_START:
-		run = container_of(msg, struct ring_run, start_msg);
-		device_on_run_start(run->conn->endpoint->device, run);
-		return NULL;
-	case EVENT_RUN_STOP:
-		run = container_of(msg, struct ring_run, stop_msg);
-		dev = run->conn->endpoint->device;
-		device_on_run_stop(dev, run);
-		return dev;
-	case EVENT_CONN_OPENED:
-		conn = container_of(msg, struct conn, opened_msg);
-		dev = conn->endpoint->device;
-		device_on_conn_opened(dev, conn);
-		return dev;
-	case EVENT_CONN_CLOSED:
-		conn = container_of(msg, struct conn, closed_msg);
-		dev = conn->endpoint->device;
-		device_on_conn_closed(dev, conn);
-		return dev;
-	case EVENT_MAP_UNUSED:
-		guest_map_unuse(container_of(msg, struct map_use, msg), &r->jobs);
-		return NULL;
-	case EVENT_MAP_DROP:
-		guest_map_put(container_of(msg, struct guest_map, drop_msg), &r->jobs);
-		return NULL;
-	case EVENT_BACKEND_FD:
-		conn_take_backend_fd(container_of(msg, struct backend_fd, msg));
-		return NULL;
-	case EVENT_STRAY_FDS:
-		stray_fds_close(container_of(msg, struct stray_fds, msg), &r->jobs);
-		return NULL;
-	case EVENT_JOB_DONE:
-		job_finish(container_of(msg, struct job, msg));
-		return NULL;
-	default:
-		CHECK(false, "every event has a handler");
-		return NULL;
-	}
-}
-
-/* Bounded: a front end that floods us must not keep CTRL from its clients. */
-void registry_on_events(struct registry *r)
-{
-	struct msg *msgs[EVENTS_AT_ONCE];
-	unsigned int n, rounds = 0;
-
-	do {
-		n = mbox_receive(r->params.events, msgs, EVENTS_AT_ONCE);
-		for (unsigned int i = 0; i < n; i++) {
-			struct device *dev = handle_event(r, msgs[i]);
-
-			if (dev)
-				remove_if_quiet(r, dev);
-		}
-	} while (n == EVENTS_AT_ONCE && ++rounds < ROUNDS_AT_ONCE);
-	if (n == EVENTS_AT_ONCE)
-		mbox_rearm(r->params.events);
 }

@@ -61,6 +61,8 @@ int eal_start(const struct eal_params *params, struct error *err)
 				 rte_strerror(rte_errno), lcores, params->memory_mb,
 				 params->hugepages ? "hugepages: are enough reserved?"
 						   : "no hugepages");
+	/* Made by every EAL, of use only to secondary processes. */
+	rmdir(rte_eal_get_runtime_dir());
 	return 0;
 }
 

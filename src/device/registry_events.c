@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The one reader of the events from lcores, VHOST and JOBs.
+ */
+#include "device/events.h"
+#include "device/registry_impl.h"
+#include "device/stray_fds.h"
+
+#define EVENTS_AT_ONCE 64
+#define ROUNDS_AT_ONCE 16
+
+static struct ring_run *run_of(struct queue *q)
+{
+	return q->owner;
+}
+
+/* Returns the device it was about, NULL for none. */
+static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
+{
+	struct conn *conn = NULL;
+	struct ring_run *run;
+	struct device *dev;
+
+	switch (msg->kind) {
+	case EVENT_QUEUE_DRAINED:
+		run = run_of(container_of(msg, struct queue, drained_msg));
+		dev = run->conn->endpoint->device;
+		device_on_run_drained(dev, run);
+		return dev;
+	case EVENT_QUEUE_BROKEN:
+		run = run_of(container_of(msg, struct queue, broken_msg));
+		device_on_run_broken(run->conn->endpoint->device, run);
+		return NULL;
+	case EVENT_RUN_START:
+		run = container_of(msg, struct ring_run, start_msg);
+		device_on_run_start(run->conn->endpoint->device, run);
+		return NULL;
+	case EVENT_RUN_STOP:
+		run = container_of(msg, struct ring_run, stop_msg);
+		dev = run->conn->endpoint->device;
+		device_on_run_stop(dev, run);
+		return dev;
+	case EVENT_CONN_OPENED:
+		conn = container_of(msg, struct conn, opened_msg);
+		dev = conn->endpoint->device;
+		device_on_conn_opened(dev, conn);
+		return dev;
+	case EVENT_CONN_CLOSED:
+		conn = container_of(msg, struct conn, closed_msg);
+		dev = conn->endpoint->device;
+		device_on_conn_closed(dev, conn);
+		return dev;
+	case EVENT_MAP_UNUSED:
+		guest_map_unuse(container_of(msg, struct map_use, msg), &r->jobs);
+		return NULL;
+	case EVENT_MAP_DROP:
+		guest_map_put(container_of(msg, struct guest_map, drop_msg), &r->jobs);
+		return NULL;
+	case EVENT_BACKEND_FD:
+		conn_take_backend_fd(container_of(msg, struct backend_fd, msg));
+		return NULL;
+	case EVENT_STRAY_FDS:
+		stray_fds_close(container_of(msg, struct stray_fds, msg), &r->jobs);
+		return NULL;
+	case EVENT_JOB_DONE:
+		job_finish(container_of(msg, struct job, msg));
+		return NULL;
+	default:
+		CHECK(false, "every event has a handler");
+		return NULL;
+	}
+}
+
+/* Bounded: a front end that floods us must not keep CTRL from its clients. */
+void registry_on_events(struct registry *r)
+{
+	struct msg *msgs[EVENTS_AT_ONCE];
+	unsigned int n, rounds = 0;
+
+	do {
+		n = mbox_receive(r->params.events, msgs, EVENTS_AT_ONCE);
+		for (unsigned int i = 0; i < n; i++) {
+			struct device *dev = handle_event(r, msgs[i]);
+
+			if (dev)
+				registry_remove_if_quiet(r, dev);
+		}
+	} while (n == EVENTS_AT_ONCE && ++rounds < ROUNDS_AT_ONCE);
+	if (n == EVENTS_AT_ONCE)
+		mbox_rearm(r->params.events);
+}
