@@ -116,8 +116,10 @@ static unsigned int line_of(const struct conf *conf, size_t offset)
 /* json-c would stop there without a word. */
 static int check_no_nul(const struct conf *conf, struct error *err)
 {
-	size_t n_bytes = strlen(conf->text);
+	size_t n_bytes;
 
+	CHECK(conf->text, "read_all() leaves a text, if only an empty one");
+	n_bytes = strlen(conf->text);
 	if (n_bytes == conf->n_bytes)
 		return 0;
 	return error_set(err, VHOSTD_ERR_PARAMS, "%s:%u: has a NUL byte", conf->path,

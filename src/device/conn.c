@@ -235,10 +235,12 @@ bool conn_set_map(struct conn *conn, struct guest_map *map)
 		}
 	}
 	for (uint16_t i = 0; i < n; i++) {
-		if (!msgs[i].map_use)
+		struct ring_run *run = conn->rings[i].run;
+
+		if (!run)
 			continue;
 		msg_init(&msgs[i].msg, LCORE_MSG_SWAP_MAP);
-		msgs[i].queue = conn->rings[i].run->queue;
+		msgs[i].queue = run->queue;
 		lcore_send(queue_lcore(msgs[i].queue), &msgs[i].msg);
 	}
 	for (uint16_t i = 0; i < n; i++)

@@ -59,6 +59,7 @@ static int open_lanes(struct device *dev, struct error *err) IN_JOB
 			return -1;
 		}
 	}
+	CHECK(dev->n_lanes > 0, "a device has an lcore");
 	for (unsigned int i = 0; i < dev->spec.n_queues; i++)
 		dev->endpoint.lanes[i] = dev->lanes[i % dev->n_lanes];
 	return 0;

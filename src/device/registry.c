@@ -120,6 +120,7 @@ static int choose_lcores(struct registry *r, struct device *dev)
 	struct lcores *all = r->params.lcores;
 	unsigned int n_all = lcores_count(all), wanted = lcore_set_count(&dev->spec.lcores);
 
+	CHECK(n_all > 0, "there is an lcore");
 	for (unsigned int i = 0; i < n_all && dev->n_lanes < dev->spec.n_queues; i++) {
 		struct lcore *lcore = lcores_nth(all, (r->next_lcore + i) % n_all);
 

@@ -2,6 +2,7 @@
 #include "engine/offload.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/compiler.h"
 
 #define STACK_BYTES (256 * 1024)
+#define RETRY_MS    100 /* when no thread could be had */
 
 struct offload {
 	struct offload_task
@@ -23,15 +25,18 @@ struct offload {
 	pthread_cond_t work;  /* for idle helpers: `handed` is not empty, or the end */
 	pthread_cond_t ended; /* for offload_free(): a helper has ended */
 	struct offload_task
-		*handed; /* tasks that count as running and wait for a thread to run on */
-	struct offload_group *starved;
+		*handed; /* count as running, wait for a thread to run on; oldest first */
+	struct offload_task **handed_tail;
+	struct offload_group
+		*starved; /* have tasks that no thread could be had for; longest first */
 	unsigned int n_threads;
 	unsigned int n_idle;
 	unsigned int n_handed;
 	bool stop;
 };
 
-static void push(struct offload_task *_Atomic *stack, struct offload_task *task)
+/* Returns whether the stack was empty. */
+static bool push(struct offload_task *_Atomic *stack, struct offload_task *task)
 {
 	struct offload_task *head = atomic_load_explicit(stack, memory_order_relaxed);
 
@@ -39,6 +44,7 @@ static void push(struct offload_task *_Atomic *stack, struct offload_task *task)
 		task->next = head;
 	while (!atomic_compare_exchange_weak_explicit(stack, &head, task, memory_order_release,
 						      memory_order_relaxed));
+	return head == NULL;
 }
 
 /* Takes a stack as a whole; the oldest comes first. */
@@ -67,9 +73,12 @@ static void wake(struct offload *o)
 
 void offload_submit(struct offload_group *group, struct offload_task *task)
 {
+	struct offload *o = group->offload;
+
 	task->group = group;
-	push(&group->offload->inbox, task);
-	wake(group->offload);
+	/* Whoever finds the inbox filled knows that its first one's wake-up is on its way. */
+	if (push(&o->inbox, task))
+		wake(o);
 }
 
 struct offload_task *offload_reap(struct offload_done *done)
@@ -97,6 +106,19 @@ static struct offload_task *group_next(struct offload_group *group)
 	return task;
 }
 
+static void add_starved(struct offload *o, struct offload_group *group)
+{
+	struct offload_group **link = &o->starved;
+
+	if (group->starved)
+		return;
+	while (*link)
+		link = &(*link)->next_starved;
+	*link = group;
+	group->next_starved = NULL;
+	group->starved = true;
+}
+
 static void forget_starved(struct offload *o, struct offload_group *group)
 {
 	struct offload_group **link = &o->starved;
@@ -109,6 +131,26 @@ static void forget_starved(struct offload *o, struct offload_group *group)
 	group->starved = false;
 }
 
+/* A task of the group that has waited longest for a thread; it counts as running. */
+static struct offload_task *starved_next(struct offload *o)
+{
+	while (o->starved) {
+		struct offload_group *group = o->starved;
+		struct offload_task *task = NULL;
+
+		forget_starved(o, group);
+		if (group->n_running < OFFLOAD_GROUP_THREADS)
+			task = group_next(group);
+		if (!task)
+			continue;
+		group->n_running++;
+		if (group->head)
+			add_starved(o, group);
+		return task;
+	}
+	return NULL;
+}
+
 /* The next task for a helper that has just ended one of `group`. The lock is held. */
 static struct offload_task *next_task(struct offload *o, struct offload_group *group)
 {
@@ -118,15 +160,7 @@ static struct offload_task *next_task(struct offload *o, struct offload_group *g
 		return task;
 	group->n_running--;
 	forget_starved(o, group); /* its store may go from now on */
-	while (!task && o->starved) {
-		group = o->starved;
-		o->starved = group->next_starved;
-		group->starved = false;
-		task = group_next(group);
-		if (task)
-			group->n_running++;
-	}
-	return task;
+	return starved_next(o);
 }
 
 /* Waits for a handed task. NULL: it was idle for long enough, or the end has come. The lock is
@@ -146,6 +180,8 @@ static struct offload_task *wait_for_task(struct offload *o)
 	task = o->handed;
 	if (task) {
 		o->handed = task->next;
+		if (!o->handed)
+			o->handed_tail = &o->handed;
 		o->n_handed--;
 	}
 	return task;
@@ -184,18 +220,27 @@ static bool spawn(struct offload *o)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	int ret = EAGAIN;
+	int ret;
 
-	if (o->n_threads < OFFLOAD_THREADS_MAX) {
-		pthread_attr_init(&attr);
-		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-		pthread_attr_setstacksize(&attr, STACK_BYTES);
-		ret = pthread_create(&thread, &attr, helper_thread, o);
-		pthread_attr_destroy(&attr);
-	}
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	ret = pthread_create(&thread, &attr, helper_thread, o);
+	pthread_attr_destroy(&attr);
 	if (ret == 0)
 		o->n_threads++;
 	return ret == 0;
+}
+
+/* Is there a thread for one more of the group's tasks? Its first one gets a new thread even when
+ * there are many already: those may hang, all of them. */
+static bool have_thread(struct offload *o, const struct offload_group *group)
+{
+	if (o->n_idle > o->n_handed)
+		return true;
+	if (group->n_running && o->n_threads >= OFFLOAD_THREADS_MAX)
+		return false;
+	return spawn(o);
 }
 
 /* Puts one more of the group's tasks to work if it may have another thread. The lock is held. */
@@ -203,20 +248,17 @@ static void put_to_work(struct offload *o, struct offload_group *group)
 {
 	struct offload_task *task;
 
-	if (group->n_running >= OFFLOAD_GROUP_THREADS)
+	if (!group->head || group->n_running >= OFFLOAD_GROUP_THREADS)
 		return;
-	if (o->n_idle <= o->n_handed && !spawn(o)) {
-		if (!group->starved) {
-			group->starved = true;
-			group->next_starved = o->starved;
-			o->starved = group;
-		}
+	if (!have_thread(o, group)) {
+		add_starved(o, group);
 		return;
 	}
 	task = group_next(group);
 	group->n_running++;
-	task->next = o->handed;
-	o->handed = task;
+	task->next = NULL;
+	*o->handed_tail = task;
+	o->handed_tail = &task->next;
 	o->n_handed++;
 	pthread_cond_signal(&o->work);
 }
@@ -231,27 +273,56 @@ static void dispatch(struct offload *o, struct offload_task *task)
 	put_to_work(o, group);
 }
 
+static void retry_starved(struct offload *o)
+{
+	struct offload_group *group = o->starved;
+
+	o->starved = NULL;
+	while (group) {
+		struct offload_group *next = group->next_starved;
+
+		group->starved = false;
+		put_to_work(o, group);
+		group = next;
+	}
+}
+
+/* Sorts what has come in since the last time. Returns for how long to sleep: -1 until woken. */
+static int dispatch_all(struct offload *o, bool *ret_stop)
+{
+	struct offload_task *task = take_all(&o->inbox);
+	int sleep_ms;
+
+	pthread_mutex_lock(&o->lock);
+	retry_starved(o);
+	while (task) {
+		struct offload_task *next = task->next;
+
+		dispatch(o, task);
+		task = next;
+	}
+	*ret_stop = o->stop;
+	sleep_ms = o->starved ? RETRY_MS : -1;
+	pthread_mutex_unlock(&o->lock);
+	return sleep_ms;
+}
+
 static void *dispatcher_thread(void *arg)
 {
 	struct offload *o = arg;
-	uint64_t count;
+	struct pollfd wakeup = {.fd = o->wakeup_fd, .events = POLLIN};
+	int sleep_ms = -1;
+	bool stop = false;
 
 	role_enter(&role_job);
-	while (read(o->wakeup_fd, &count, sizeof(count)) > 0 || errno == EINTR) {
-		struct offload_task *task = take_all(&o->inbox);
-		bool stop;
+	while (!stop) {
+		uint64_t count;
+		ssize_t n;
 
-		pthread_mutex_lock(&o->lock);
-		while (task) {
-			struct offload_task *next = task->next;
-
-			dispatch(o, task);
-			task = next;
-		}
-		stop = o->stop;
-		pthread_mutex_unlock(&o->lock);
-		if (stop)
-			break;
+		poll(&wakeup, 1, sleep_ms);
+		n = read(o->wakeup_fd, &count, sizeof(count));
+		(void)n; /* nothing: it is the retry */
+		sleep_ms = dispatch_all(o, &stop);
 	}
 	role_leave(&role_job);
 	return NULL;
@@ -267,8 +338,8 @@ int offload_new(struct offload **ret_offload, struct error *err)
 	pthread_mutex_init(&o->lock, NULL);
 	pthread_cond_init(&o->work, NULL);
 	pthread_cond_init(&o->ended, NULL);
-	/* Blocking for its reader. An lcore's write would wait only at 2^64 - 2 unread wake-ups. */
-	o->wakeup_fd = eventfd(0, EFD_CLOEXEC);
+	o->handed_tail = &o->handed;
+	o->wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (o->wakeup_fd < 0) {
 		error_set(err, VHOSTD_ERR_INTERNAL, "eventfd: %s", strerror(errno));
 		goto free_offload;
@@ -289,6 +360,11 @@ free_offload:
 	return -1;
 }
 
+void offload_set_cpus(struct offload *o, const cpu_set_t *cpus)
+{
+	pthread_setaffinity_np(o->dispatcher, sizeof(*cpus), cpus);
+}
+
 void offload_free(struct offload *o)
 {
 	pthread_mutex_lock(&o->lock);
@@ -301,6 +377,8 @@ void offload_free(struct offload *o)
 	while (o->n_threads)
 		pthread_cond_wait(&o->ended, &o->lock);
 	pthread_mutex_unlock(&o->lock);
+	CHECK(!o->handed && !o->starved && !atomic_load_explicit(&o->inbox, memory_order_relaxed),
+	      "no task is left when the helper threads end");
 	close(o->wakeup_fd);
 	free(o);
 }

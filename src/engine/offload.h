@@ -5,14 +5,16 @@
  * finds it again, ended, in its channel's list.
  *
  * Tasks belong to a group, one for each store. At most OFFLOAD_GROUP_THREADS of a group are at work
- * at a time, in the order they came; a group whose tasks hang holds up no other group.
+ * at a time, in the order they came; groups whose tasks hang hold up no other group, however many
+ * they are: beyond OFFLOAD_THREADS_MAX threads a group gets one, but no more.
  *
- *   LCORE --inbox (lock-free)--> dispatcher --group's FIFO--> helper --done list (lock-free)-->
- * LCORE
+ *   LCORE --inbox--> dispatcher --group's FIFO--> helper --done list--> LCORE
+ *        (lock-free)                                   (lock-free)
  */
 #ifndef ENGINE_OFFLOAD_H
 #define ENGINE_OFFLOAD_H
 
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 
@@ -48,11 +50,16 @@ struct offload_group {
 	struct offload_task **tail;
 	unsigned int n_running;
 	struct offload_group *next_starved;
-	bool starved; /* it is in the list of groups that no thread could be had for */
+	bool starved; /* it is in the list of groups that wait for a thread */
 };
 
-/** 0, or -1 with *err set. */
+/** 0, or -1 with *err set. The threads run where the caller may run: not a pinned thread, or
+ *  followed by offload_set_cpus(). */
 int offload_new(struct offload **ret_offload, struct error *err);
+
+/** The CPUs the helper threads run on from now on: none that an lcore polls on. Before the first
+ *  task. */
+void offload_set_cpus(struct offload *offload, const cpu_set_t *cpus);
 
 /** All tasks have ended; waits for the threads. */
 void offload_free(struct offload *offload);

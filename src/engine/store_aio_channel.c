@@ -223,7 +223,7 @@ static void prepare_rw(struct aio_channel *ch, struct store_io *io)
 {
 	const struct aio_store *s = store_of(ch);
 	struct aio_io *a = priv(io);
-	long long at = (long long)(io->offset_bytes + a->n_done);
+	int64_t at = (int64_t)io->offset_bytes + (int64_t)a->n_done;
 	bool nowait = atomic_load_explicit(&s->nowait, memory_order_relaxed);
 
 	if (a->bounce && io->op == STORE_READ)

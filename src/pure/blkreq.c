@@ -156,7 +156,7 @@ static uint8_t check_ranges(struct blk_request *req, const struct blk_disk *disk
 		return VIRTIO_BLK_S_UNSUPP;
 	if (n == 0 || n > BLK_RANGES_MAX || req->payload_bytes % sizeof(raw))
 		return VIRTIO_BLK_S_IOERR;
-	for (uint16_t i = 0; i < n; i++) {
+	for (uint64_t i = 0; i < n; i++) {
 		uint8_t status;
 
 		iov_take_front(&req->payload, &req->n_payload, &raw, sizeof(raw));

@@ -38,7 +38,7 @@ struct job {
 	struct offload_task task;
 	sem_t *gate;
 	cpu_set_t cpus;
-	unsigned int began; /* 1: the first */
+	atomic_uint began; /* 1: the first */
 	bool ended;
 };
 
@@ -54,7 +54,7 @@ static void job_run(struct offload_task *task)
 	role_assert(&role_job);
 	while (n > most && !atomic_compare_exchange_weak(&most_at_work, &most, n))
 		;
-	job->began = atomic_fetch_add(&n_begun, 1) + 1;
+	atomic_store(&job->began, atomic_fetch_add(&n_begun, 1) + 1);
 	sched_getaffinity(0, sizeof(job->cpus), &job->cpus);
 	if (job->gate)
 		while (sem_wait(job->gate))
@@ -192,8 +192,8 @@ static void test_many_lcores(void **state)
 		offload_group_init(&groups[i], offload);
 	for (int i = 0; i < N_LCORES; i++) {
 		lcores[i].groups = groups;
-		assert_int_equal(
-			pthread_create(&lcores[i].thread, NULL, lcore_main, &lcores[i]), 0);
+		assert_int_equal(pthread_create(&lcores[i].thread, NULL, lcore_main, &lcores[i]),
+				 0);
 	}
 	for (int i = 0; i < N_LCORES; i++) {
 		pthread_join(lcores[i].thread, NULL);
@@ -230,7 +230,7 @@ static void test_order_and_width(void **state)
 	assert_int_equal(atomic_load(&n_begun), OFFLOAD_GROUP_THREADS);
 	assert_int_equal(offload_n_threads(offload), OFFLOAD_GROUP_THREADS);
 	for (unsigned int i = 0; i < N; i++) {
-		assert_int_equal(jobs[i].began != 0, i < OFFLOAD_GROUP_THREADS);
+		assert_int_equal(atomic_load(&jobs[i].began) != 0, i < OFFLOAD_GROUP_THREADS);
 	}
 	for (unsigned int i = 1; i <= N; i++) {
 		sem_post(&gate);
@@ -239,7 +239,7 @@ static void test_order_and_width(void **state)
 			assert_true(wait_for_at_work(OFFLOAD_GROUP_THREADS));
 	}
 	for (unsigned int i = OFFLOAD_GROUP_THREADS; i < N; i++)
-		assert_int_equal(jobs[i].began, i + 1);
+		assert_int_equal(atomic_load(&jobs[i].began), i + 1);
 	assert_int_equal(atomic_load(&most_at_work), OFFLOAD_GROUP_THREADS);
 	offload_free(offload);
 	sem_destroy(&gate);
@@ -305,7 +305,7 @@ static void test_many_hung_groups(void **state)
 	assert_int_equal(reap(&done), 0);
 	/* Each of the hung ones has had its turn as well. */
 	for (unsigned int i = 0; i < N; i += PER_GROUP)
-		assert_int_not_equal(jobs[i].began, 0);
+		assert_int_not_equal(atomic_load(&jobs[i].began), 0);
 	assert_in_range(offload_n_threads(offload), N_HUNG, OFFLOAD_THREADS_MAX + N_HUNG + 1);
 	for (unsigned int i = 0; i < N; i++)
 		sem_post(&gate);

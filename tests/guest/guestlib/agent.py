@@ -66,7 +66,7 @@ class Agent:
         """The output of a command that has to succeed."""
         status, output = self.run(command, timeout)
         if status != 0:
-            raise Failure(f"guest: {command}: exit status {status}: {output[-500:]}")
+            raise Failure(f"guest: {command}: exit status {status}: {output[:300]}")
         return output
 
     def start(self, command):
@@ -102,5 +102,5 @@ class Job:
                 raise Failure(f"the guest didn't end in {timeout} s: {self._command}")
             time.sleep(0.3)
         if status != 0:
-            raise Failure(f"guest: {self._command}: exit status {status}: {self.output()[-500:]}")
+            raise Failure(f"guest: {self._command}: exit status {status}: {self.output()[:300]}")
         return self.output()
