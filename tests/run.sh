@@ -107,10 +107,10 @@ sanitizer_suites() {
 	build build-clang clang -Dwerror=true
 	build build-asan gcc -Db_sanitize=address,undefined -Db_lundef=false
 	ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		run build-asan asan --suite unit --suite e2e --num-processes 2 --timeout-multiplier 4
+		run build-asan asan --suite unit --suite memory --num-processes 2 --timeout-multiplier 4
 	build build-tsan gcc -Db_sanitize=thread -Db_lundef=false
 	TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/sanitize/tsan.supp" \
-		run build-tsan tsan --suite e2e --num-processes 2 --timeout-multiplier 4
+		run build-tsan tsan --suite race --num-processes 2 --timeout-multiplier 4
 }
 
 fuzz() {

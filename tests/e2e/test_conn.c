@@ -31,7 +31,7 @@ static void every_message_order_serves(void **state)
 	vfe_blk_opts_init(&opts, NULL);
 	opts.n_queues = N_QUEUES;
 	for (opts.order = 0; opts.order <= VFE_ORDER_MINIMAL; opts.order++) {
-		print_message("order %s\n", order_names[opts.order]);
+		print_message("# order %s\n", order_names[opts.order]);
 		blk = fx_open(disk, &opts);
 		for (q = 0; q < N_QUEUES; q++)
 			io[q] = fx_io(blk, q, 2, 4096);

@@ -143,7 +143,7 @@ static void test_one(void **state)
 {
 	struct offload *offload = make();
 	struct offload_group group;
-	struct offload_done done = {0};
+	struct offload_done done = {NULL};
 	struct job job = {0};
 
 	(void)state;
@@ -214,7 +214,7 @@ static void test_order_and_width(void **state)
 	enum { N = 3 * OFFLOAD_GROUP_THREADS };
 	struct offload *offload = make();
 	struct offload_group group;
-	struct offload_done done = {0};
+	struct offload_done done = {NULL};
 	struct job jobs[N] = {0};
 	sem_t gate;
 
@@ -251,7 +251,7 @@ static void test_hung_group(void **state)
 	enum { N = 40 };
 	struct offload *offload = make();
 	struct offload_group hung, sound;
-	struct offload_done hung_done = {0}, sound_done = {0};
+	struct offload_done hung_done = {NULL}, sound_done = {NULL};
 	struct job hung_jobs[N] = {0}, sound_jobs[N] = {0};
 	sem_t gate;
 
@@ -283,7 +283,7 @@ static void test_many_hung_groups(void **state)
 	struct offload *offload = make();
 	struct offload_group *groups = calloc(N_HUNG, sizeof(*groups)), sound;
 	struct job *jobs = calloc(N, sizeof(*jobs)), sound_jobs[8] = {0};
-	struct offload_done done = {0}, sound_done = {0};
+	struct offload_done done = {NULL}, sound_done = {NULL};
 	sem_t gate;
 
 	(void)state;
@@ -322,7 +322,7 @@ static void test_no_threads(void **state)
 {
 	struct offload *offload;
 	struct offload_group group;
-	struct offload_done done = {0};
+	struct offload_done done = {NULL};
 	struct job jobs[6] = {0};
 	struct rlimit old, none;
 
@@ -346,7 +346,7 @@ static void test_cpus(void **state)
 {
 	struct offload *offload = make();
 	struct offload_group group;
-	struct offload_done done = {0};
+	struct offload_done done = {NULL};
 	struct job job = {0};
 	cpu_set_t mine, one;
 	int cpu = 0;
@@ -369,7 +369,7 @@ static void test_idle_threads_end(void **state)
 {
 	struct offload *offload = make();
 	struct offload_group group;
-	struct offload_done done = {0};
+	struct offload_done done = {NULL};
 	struct job jobs[8] = {0};
 	double until = now_s() + OFFLOAD_IDLE_S + PATIENCE_S;
 
