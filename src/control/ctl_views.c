@@ -240,6 +240,10 @@ struct json_object *view_lcore(struct registry *registry, const struct lcore *lc
 	add_uint(object, "queues", view.n_queues);
 	add_uint(object, "turns", view.turns);
 	add_percent(object, "busy_percent", busy);
+	add_uint(object, "turns_over_50us", view.slow_turns);
+	add_uint(object, "turns_over_1ms", view.very_slow_turns);
+	if (view.longest_turn_tsc)
+		add_text(object, "longest_turn_cause", view.longest_turn_cause);
 	add_uint(object, "longest_turn_us",
 		 view.tsc_hz ? (uint64_t)((double)view.longest_turn_tsc * 1e6 / (double)view.tsc_hz)
 			     : 0);

@@ -21,18 +21,27 @@
 
 #define MESSAGES_TURN 16
 
+/* What counts as a slow turn: others wait for so long. */
+#define SLOW_US      50
+#define VERY_SLOW_US 1000
+
 struct lcore {
 	/* its own */
 	struct lane *lanes;
 	struct mbox *inbox;
 	struct signaller *signaller;
+	uint64_t slow_tsc; /* a turn of so many cycles is a slow one */
+	uint32_t cause;    /* the last message of this turn; LCORE_N_MSGS: none, only I/O */
 	unsigned int id;
 	/* one writer, any reader */
 	_Atomic uint32_t n_queues;
 	_Atomic uint64_t turns;
 	_Atomic uint64_t busy_tsc;
 	_Atomic uint64_t total_tsc;
-	_Atomic uint64_t longest_turn_tsc;
+	_Atomic uint64_t longest_turn_tsc; /* of the slow ones */
+	_Atomic uint32_t longest_turn_cause;
+	_Atomic uint64_t slow_turns;
+	_Atomic uint64_t very_slow_turns;
 	_Atomic uint64_t messages;
 	/* shared, written once */
 	atomic_bool *stop;
@@ -79,6 +88,7 @@ static void handle_queue_msg(struct msg *msg) IN_LCORE
 		break;
 	case LCORE_MSG_ATTACH:
 	case LCORE_MSG_STOP:
+	case LCORE_N_MSGS:
 		break;
 	}
 	msg_set_done(msg);
@@ -86,6 +96,7 @@ static void handle_queue_msg(struct msg *msg) IN_LCORE
 
 static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
 {
+	lcore->cause = msg->kind;
 	switch ((enum lcore_msg)msg->kind) {
 	case LCORE_MSG_ATTACH:
 		attach(lcore, container_of(msg, struct queue, attach_msg));
@@ -149,8 +160,15 @@ static void account(struct lcore *lcore, uint64_t tsc, bool busy)
 	if (!busy)
 		return;
 	counter_add(&lcore->busy_tsc, tsc);
-	if (tsc > atomic_load_explicit(&lcore->longest_turn_tsc, memory_order_relaxed))
-		atomic_store_explicit(&lcore->longest_turn_tsc, tsc, memory_order_relaxed);
+	if (likely(tsc < lcore->slow_tsc))
+		return;
+	counter_add(&lcore->slow_turns, 1);
+	if (tsc >= lcore->slow_tsc * (VERY_SLOW_US / SLOW_US))
+		counter_add(&lcore->very_slow_turns, 1);
+	if (tsc <= atomic_load_explicit(&lcore->longest_turn_tsc, memory_order_relaxed))
+		return;
+	atomic_store_explicit(&lcore->longest_turn_tsc, tsc, memory_order_relaxed);
+	atomic_store_explicit(&lcore->longest_turn_cause, lcore->cause, memory_order_relaxed);
 }
 
 static int poll_loop(void *arg)
@@ -160,8 +178,10 @@ static int poll_loop(void *arg)
 
 	role_enter(&role_lcore);
 	while (!atomic_load_explicit(lcore->stop, memory_order_relaxed)) {
-		unsigned int n = handle_messages(lcore);
+		unsigned int n;
 
+		lcore->cause = LCORE_N_MSGS;
+		n = handle_messages(lcore);
 		n += turn_lanes(lcore);
 		if (n == 0)
 			rte_pause();
@@ -190,6 +210,8 @@ int lcores_new(const struct lcore_set *set, struct lcores **ret_lcores, struct e
 			continue;
 		lcore->id = id;
 		lcore->stop = &lcores->stop;
+		lcore->slow_tsc = rte_get_tsc_hz() * SLOW_US / 1000000;
+		atomic_init(&lcore->longest_turn_cause, LCORE_N_MSGS);
 		if (mbox_new(false, &lcore->inbox, err) || signaller_new(&lcore->signaller, err)) {
 			lcores_free(lcores);
 			return -1;
@@ -261,6 +283,17 @@ void lcore_send(struct lcore *lcore, struct msg *msg)
 	mbox_send(lcore->inbox, msg);
 }
 
+static const char *cause_name(uint32_t kind)
+{
+	static const char *const names[] = {
+#define LCORE_MSG_NAME(name, text) text,
+		LCORE_MSGS(LCORE_MSG_NAME)
+#undef LCORE_MSG_NAME
+	};
+
+	return kind < LCORE_N_MSGS ? names[kind] : "I/O";
+}
+
 void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view)
 {
 	*ret_view = (struct lcore_view){
@@ -272,6 +305,10 @@ void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view)
 		.total_tsc = counter_get(&lcore->total_tsc),
 		.tsc_hz = rte_get_tsc_hz(),
 		.longest_turn_tsc = counter_get(&lcore->longest_turn_tsc),
+		.longest_turn_cause = cause_name(
+			atomic_load_explicit(&lcore->longest_turn_cause, memory_order_relaxed)),
+		.slow_turns = counter_get(&lcore->slow_turns),
+		.very_slow_turns = counter_get(&lcore->very_slow_turns),
 		.messages = counter_get(&lcore->messages),
 	};
 }

@@ -26,8 +26,11 @@ struct lcore_view {
 	uint64_t busy_tsc;  /* cycles of turns that found work */
 	uint64_t total_tsc; /* cycles of all turns */
 	uint64_t tsc_hz;
-	uint64_t longest_turn_tsc;
-	uint64_t messages; /* taken from its inbox */
+	uint64_t longest_turn_tsc;      /* of those over 50 us; 0 without one */
+	const char *longest_turn_cause; /* a message's kind, or "I/O" */
+	uint64_t slow_turns;            /* over 50 us */
+	uint64_t very_slow_turns;       /* over 1 ms */
+	uint64_t messages;              /* taken from its inbox */
 };
 
 /** One object for all lcores in `set`. Call on the EAL's main thread after eal_start(). 0, or -1

@@ -33,14 +33,18 @@ struct lane;
 struct lcore;
 struct queue;
 
-/** Messages to an lcore. */
-enum lcore_msg {
-	LCORE_MSG_ATTACH,   /* the queue's attach_msg */
-	LCORE_MSG_STOP,     /* the queue's stop_msg */
-	LCORE_MSG_SWAP_MAP, /* a struct queue_msg, as the next two */
-	LCORE_MSG_SET_CALL,
-	LCORE_MSG_SET_ENABLED,
-};
+/* X(NAME, text shown to the operator) of the messages to an lcore: attach_msg and stop_msg of a
+ * queue; the others are a struct queue_msg. */
+#define LCORE_MSGS(X)                                                                              \
+	X(ATTACH, "attach")                                                                        \
+	X(STOP, "stop")                                                                            \
+	X(SWAP_MAP, "memory map")                                                                  \
+	X(SET_CALL, "call descriptor")                                                             \
+	X(SET_ENABLED, "enable")
+
+#define LCORE_MSG_ENUM(name, text) LCORE_MSG_##name,
+enum lcore_msg { LCORE_MSGS(LCORE_MSG_ENUM) LCORE_N_MSGS };
+#undef LCORE_MSG_ENUM
 
 /** Events from an lcore to CTRL; the device floor's own begin at ENGINE_EVENTS_END. */
 enum engine_event {
