@@ -35,7 +35,12 @@ struct ring {
 };
 
 /* What CTRL has done with a run. */
-enum run_state { RUN_HELD, RUN_ATTACHED, RUN_STOPPING };
+enum run_state {
+	RUN_HELD,     /* an earlier one has to end first */
+	RUN_ATTACHED, /* its lcore serves it */
+	RUN_STOPPING, /* its requests are ending */
+	RUN_DRAINED,  /* its lcore has forgotten it */
+};
 
 /** One start of a ring until it is stopped. */
 struct ring_run {
@@ -46,6 +51,7 @@ struct ring_run {
 	bool wants_base; /* GET_VRING_BASE waits for it: set before stop_msg is sent */
 	/* CTRL's */
 	enum run_state state;
+	bool forgotten;        /* VHOST has, and sends nothing more about it */
 	struct ring_run *next; /* in the device's list, in the order of their start */
 };
 

@@ -145,21 +145,43 @@ void device_on_run_start(struct device *dev, struct ring_run *run)
 		attach_runs(dev);
 }
 
-void device_on_run_stop(struct device *dev, struct ring_run *run)
+static void stop_run(struct ring_run *run) IN_CTRL
 {
-	if (run->state == RUN_HELD) {
-		end_run(dev, run);
-		return;
-	}
 	run->state = RUN_STOPPING;
 	lcore_send(queue_lcore(run->queue), &run->queue->stop_msg);
 }
 
+void device_on_run_stop(struct device *dev, struct ring_run *run)
+{
+	run->forgotten = true;
+	if (run->state == RUN_ATTACHED)
+		stop_run(run);
+	else if (run->state == RUN_HELD || run->state == RUN_DRAINED)
+		end_run(dev, run);
+}
+
+/* The last step of a deletion that the front end sees. Not before its requests have ended: a front
+ * end that is cut off takes the used index for the place to go on from. */
+static void disconnect_if_drained(struct device *dev)
+{
+	if (!dev->conn)
+		return;
+	for (const struct ring_run *run = dev->runs; run; run = run->next)
+		if (run->conn == dev->conn &&
+		    (run->state == RUN_ATTACHED || run->state == RUN_STOPPING))
+			return;
+	shutdown(dev->conn->sock, SHUT_RDWR);
+}
+
 void device_on_run_drained(struct device *dev, struct ring_run *run)
 {
+	run->state = RUN_DRAINED;
 	if (run->conn == dev->conn && --dev->n_attached == 0)
 		device_event(dev, DEVICE_EV_STOPPED);
-	end_run(dev, run);
+	if (run->forgotten)
+		end_run(dev, run);
+	if (dev->state == DEVICE_QUIESCING)
+		disconnect_if_drained(dev);
 }
 
 void device_on_run_broken(struct device *dev, struct ring_run *run)
@@ -175,8 +197,10 @@ void device_quiesce(struct device *dev)
 {
 	device_event(dev, DEVICE_EV_DELETE);
 	dev->n_accepted = endpoint_refuse(&dev->endpoint);
-	if (dev->conn)
-		shutdown(dev->conn->sock, SHUT_RDWR);
+	for (struct ring_run *run = dev->runs; run; run = run->next)
+		if (run->state == RUN_ATTACHED)
+			stop_run(run);
+	disconnect_if_drained(dev);
 }
 
 bool device_is_quiet(const struct device *dev)

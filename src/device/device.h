@@ -3,9 +3,9 @@
  * A disk: its store, its socket, its connections and the rings they run. CTRL owns it; between
  * states a JOB has `opening` or `removing` for what may block.
  *
- * Order of a deletion: no new connections -> the connection is shut down, so that librte_vhost
- * tears it down by itself -> its runs are stopped, their requests end -> a JOB removes the socket,
- * closes channels and store -> gone. Nothing waits: each step ends with an event.
+ * Order of a deletion: no new connections -> the runs are stopped, their requests end -> the
+ * connection is shut down, so that librte_vhost tears it down by itself -> a JOB removes the
+ * socket, closes channels and store -> gone. Nothing waits: each step ends with an event.
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H

@@ -123,12 +123,18 @@ void queue_map_put(struct queue *q, struct map_use *use)
 		map_use_release(q, use);
 }
 
+/* Attached, and its ring not lost. */
+static bool is_reachable(const struct queue *q)
+{
+	return q->vr.used && atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_IDLE;
+}
+
 void queue_swap_map(struct queue *q, struct map_use *map_use)
 {
 	struct map_use *old = q->map_use;
 
 	q->map_use = map_use;
-	if (q->vr.used) { /* attached and not lost */
+	if (is_reachable(q)) {
 		const char *fault = vring_split_map(&q->vr, map_use->mem, &q->addr);
 
 		if (fault)
@@ -136,7 +142,8 @@ void queue_swap_map(struct queue *q, struct map_use *map_use)
 		else
 			queue_notify(q);
 	}
-	if (old->n_inflight == 0)
+	/* NULL: the queue has drained, and VHOST does not know yet. */
+	if (old && old->n_inflight == 0)
 		map_use_release(q, old);
 }
 
@@ -145,7 +152,7 @@ int queue_swap_call(struct queue *q, int call_fd)
 	int old = q->call_fd;
 
 	q->call_fd = call_fd;
-	if (q->vr.used)
+	if (is_reachable(q))
 		queue_notify(q); /* what the old descriptor was told may not have arrived */
 	return old;
 }

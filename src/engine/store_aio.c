@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -70,7 +71,7 @@ static int open_fd(const struct store_params *p, struct aio_store *s, struct err
 
 static int lock_image(const struct store_params *p, const struct aio_store *s, struct error *err)
 {
-	int ret = s->is_block_device ? 0 : image_lock(s->fd, !p->readonly);
+	int ret = image_lock(s->fd, !p->readonly);
 
 	if (ret == -EAGAIN)
 		return error_set(err, VHOSTD_ERR_IN_USE,
@@ -135,22 +136,27 @@ static void find_alignment(struct aio_store *s)
 	free(buf);
 }
 
+/* A number of the device's queue, or, for a partition, of the whole device's. */
 static uint64_t device_limit(const struct aio_store *s, const char *name)
 {
+	static const char *const queues[] = {"queue", "../queue"};
 	char path[128], text[32] = "";
 	struct stat st;
-	int fd;
-	ssize_t n;
+	ssize_t n = 0;
 
 	if (fstat(s->fd, &st))
 		return 0;
-	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/queue/%s", major(st.st_rdev),
-		 minor(st.st_rdev), name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
+	for (unsigned int i = 0; i < ARRAY_LEN(queues) && n <= 0; i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s", major(st.st_rdev),
+			 minor(st.st_rdev), queues[i], name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
 	return n > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
@@ -280,6 +286,11 @@ static int aio_resize(struct store *store, uint64_t size_bytes, struct error *er
 		return error_set(err, VHOSTD_ERR_STORE,
 				 "size: %llu is more than the block device has (%llu)",
 				 (unsigned long long)size, (unsigned long long)file);
+	if (size > file && store->caps.readonly)
+		return error_set(err, VHOSTD_ERR_STORE,
+				 "size: %llu is more than the file has (%llu), and the disk is "
+				 "readonly; make the file larger first",
+				 (unsigned long long)size, (unsigned long long)file);
 	if (size > file && ftruncate(s->fd, (off_t)size))
 		return error_set(err, VHOSTD_ERR_STORE, "size: the file can't grow to %llu: %s",
 				 (unsigned long long)size, strerror(errno));
@@ -287,7 +298,23 @@ static int aio_resize(struct store *store, uint64_t size_bytes, struct error *er
 	return 0;
 }
 
-int aio_discard(const struct aio_store *s, uint64_t offset, uint64_t n_bytes)
+int aio_do_rw(const struct aio_store *s, const struct store_io *io, const struct iovec *iov,
+	      unsigned int n_iov, uint64_t offset)
+{
+	int n_pieces = n_iov < AIO_IOV_MAX ? (int)n_iov : AIO_IOV_MAX;
+	int flags = io->flags & STORE_IO_FUA ? RWF_DSYNC : 0;
+	ssize_t n;
+
+	do {
+		if (io->op == STORE_READ)
+			n = preadv2(s->fd, iov, n_pieces, (off_t)offset, 0);
+		else
+			n = pwritev2(s->fd, iov, n_pieces, (off_t)offset, flags);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : (int)n;
+}
+
+static int discard(const struct aio_store *s, uint64_t offset, uint64_t n_bytes)
 {
 	uint64_t range[2] = {offset, n_bytes};
 	int ret;
@@ -324,21 +351,40 @@ static int write_zero_pages(const struct aio_store *s, uint64_t offset, uint64_t
 	return ret;
 }
 
-int aio_write_zeroes(const struct aio_store *s, uint64_t offset, uint64_t n_bytes, bool unmap)
+/* On block devices too PUNCH_HOLE unmaps and reads as zeroes after; it fails where it can't. */
+static int write_zeroes(const struct aio_store *s, uint64_t offset, uint64_t n_bytes, bool unmap)
 {
-	int mode = unmap ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
 	uint64_t range[2] = {offset, n_bytes};
-	int ret;
+	int ret = -1;
 
-	if (s->is_block_device)
+	if (unmap)
+		ret = fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+				(off_t)n_bytes);
+	if (ret && s->is_block_device)
 		ret = ioctl(s->fd, BLKZEROOUT, range);
-	else
-		ret = fallocate(s->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)n_bytes);
+	else if (ret)
+		ret = fallocate(s->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+				(off_t)n_bytes);
 	if (ret == 0)
 		return 0;
 	if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY)
 		return write_zero_pages(s, offset, n_bytes);
 	return -errno;
+}
+
+int aio_do_range(const struct aio_store *s, const struct store_io *io)
+{
+	int ret = 0;
+
+	if (s->base.caps.readonly && io->op != STORE_FLUSH)
+		return -EROFS;
+	if (io->op == STORE_DISCARD)
+		ret = discard(s, io->offset_bytes, io->n_bytes);
+	else if (io->op == STORE_WRITE_ZEROES)
+		ret = write_zeroes(s, io->offset_bytes, io->n_bytes, io->flags & STORE_IO_UNMAP);
+	if (ret == 0 && (io->op == STORE_FLUSH || (io->flags & STORE_IO_FUA)))
+		ret = fdatasync(s->fd) ? -errno : 0;
+	return ret;
 }
 
 const struct store_ops store_aio_ops = {

@@ -6,29 +6,28 @@
  *
  *   aligned read or write   the kernel's aio on the guest's own pages, RWF_NOWAIT; what comes back
  *                           EAGAIN is done again by a helper
- *   unaligned               the same on a bounce buffer, piece by piece
+ *   unaligned               the same on a bounce buffer, piece by piece; COPY_BYTES for each call
  *   flush                   the kernel's asynchronous fdatasync
  *   discard, write zeroes   a helper
  *
  * Short reads and writes go on where they stopped. What the io_context has no room for, or what
- * waits for a bounce buffer, waits in a list of the channel and is tried again at each reap.
+ * waits for a bounce buffer or to be copied, waits in a list of the channel; reap goes on with it.
+ * Where there is no RWF_NOWAIT, helpers do all reads and writes: io_submit() might sleep.
  */
 #include <errno.h>
 #include <libaio.h>
-#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include "engine/store_aio.h"
 
 #define CONTEXT_EVENTS 256
 #define BATCH_MAX      64
 #define BOUNCE_BUFFERS 16
+#define COPY_BYTES     (128u << 10) /* a call begins no copy after so many */
 #define BOUNCE_BYTES   (128u << 10)
-#define KERNEL_IOV_MAX 1024 /* UIO_MAXIOV */
 
 /* The ring that io_setup() maps into the process: fs/aio.c, struct aio_ring. */
 #define AIO_RING_MAGIC 0xa10a10a1u
@@ -49,9 +48,13 @@ struct aio_channel {
 	struct store_channel base;
 	io_context_t context;
 	struct aio_ring *ring;
-	struct io_fifo waiting; /* for room in the context */
-	struct io_fifo bounce_waiting;
+	struct io_fifo waiting;        /* for room in the context */
+	struct io_fifo bounce_waiting; /* for a bounce buffer */
+	struct io_fifo copy_waiting;   /* have one, and are to be copied */
 	struct io_fifo ended;
+	unsigned int n_in_kernel;
+	bool full;          /* the context, since the last completion */
+	uint32_t copy_left; /* bytes in this call */
 	struct offload_done offloaded;
 	uint8_t *bounce; /* BOUNCE_BUFFERS of BOUNCE_BYTES */
 	uint8_t *bounce_free[BOUNCE_BUFFERS];
@@ -144,55 +147,21 @@ static void end(struct aio_channel *ch, struct store_io *io, int result)
 	io_fifo_put(&ch->ended, io);
 }
 
-/* Reads or writes the step's bytes, waiting as long as it takes. */
-static int blocking_rw(const struct aio_store *s, struct store_io *io)
-{
-	struct aio_io *a = priv(io);
-	struct iovec one = {a->bounce, a->step_bytes};
-	const struct iovec *iov = a->bounce ? &one : io->iov;
-	int n_iov = a->bounce ? 1 : io->n_iov;
-	off_t at = (off_t)(io->offset_bytes + a->n_done);
-	ssize_t n;
-
-	if (n_iov > KERNEL_IOV_MAX)
-		n_iov = KERNEL_IOV_MAX;
-	do {
-		if (io->op == STORE_READ)
-			n = preadv2(s->fd, iov, n_iov, at, 0);
-		else
-			n = pwritev2(s->fd, iov, n_iov, at,
-				     io->flags & STORE_IO_FUA ? RWF_DSYNC : 0);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : (int)n;
-}
-
-static int blocking_range(const struct aio_store *s, const struct store_io *io) IN_JOB
-{
-	int ret;
-
-	if (io->op == STORE_DISCARD)
-		ret = aio_discard(s, io->offset_bytes, io->n_bytes);
-	else
-		ret = aio_write_zeroes(s, io->offset_bytes, io->n_bytes,
-				       io->flags & STORE_IO_UNMAP);
-	if (ret == 0 && (io->flags & STORE_IO_FUA) && fdatasync(s->fd))
-		ret = -errno;
-	return ret;
-}
-
 /* In a helper. The result is taken up by take_offloaded(). */
 static void offload_run(struct offload_task *task)
 {
 	const struct aio_store *s = container_of(task->group, struct aio_store, offload);
-	struct store_io *io = io_of(container_of(task, struct aio_io, task));
+	struct aio_io *a = container_of(task, struct aio_io, task);
+	struct store_io *io = io_of(a);
+	struct iovec one = {a->bounce, a->step_bytes};
 
 	role_assert(&role_job);
-	if (io->op == STORE_READ || io->op == STORE_WRITE)
-		io->result = blocking_rw(s, io);
-	else if (io->op == STORE_FLUSH)
-		io->result = fdatasync(s->fd) ? -errno : 0;
+	if (io->op != STORE_READ && io->op != STORE_WRITE)
+		io->result = aio_do_range(s, io);
+	else if (a->bounce)
+		io->result = aio_do_rw(s, io, &one, 1, io->offset_bytes + a->n_done);
 	else
-		io->result = blocking_range(s, io);
+		io->result = aio_do_rw(s, io, io->iov, io->n_iov, io->offset_bytes + a->n_done);
 }
 
 static void offload(struct aio_channel *ch, struct store_io *io) IN_LCORE
@@ -204,27 +173,11 @@ static void offload(struct aio_channel *ch, struct store_io *io) IN_LCORE
 	offload_submit(&store_of(ch)->offload, &a->task);
 }
 
-/* May the kernel work on the guest's pages as they are? */
-static bool is_aligned(const struct aio_store *s, const struct store_io *io)
-{
-	uintptr_t bits = 0;
-
-	if (io->n_iov > KERNEL_IOV_MAX)
-		return false;
-	for (unsigned int i = 0; i < io->n_iov; i++) {
-		if ((uintptr_t)io->iov[i].iov_base & (s->memory_alignment - 1))
-			return false;
-		bits |= io->iov[i].iov_len;
-	}
-	return (bits & (s->offset_alignment - 1)) == 0;
-}
-
 static void prepare_rw(struct aio_channel *ch, struct store_io *io)
 {
 	const struct aio_store *s = store_of(ch);
 	struct aio_io *a = priv(io);
 	int64_t at = (int64_t)io->offset_bytes + (int64_t)a->n_done;
-	bool nowait = atomic_load_explicit(&s->nowait, memory_order_relaxed);
 
 	if (a->bounce && io->op == STORE_READ)
 		io_prep_pread(&a->iocb, s->fd, a->bounce, a->step_bytes, at);
@@ -234,14 +187,19 @@ static void prepare_rw(struct aio_channel *ch, struct store_io *io)
 		io_prep_preadv(&a->iocb, s->fd, io->iov, io->n_iov, at);
 	else
 		io_prep_pwritev(&a->iocb, s->fd, io->iov, io->n_iov, at);
-	a->iocb.aio_rw_flags = nowait ? RWF_NOWAIT : 0;
+	a->iocb.aio_rw_flags = RWF_NOWAIT;
 	if (io->op == STORE_WRITE && (io->flags & STORE_IO_FUA))
 		a->iocb.aio_rw_flags |= RWF_DSYNC;
 	a->iocb.data = io;
 }
 
+static void count_copy(struct aio_channel *ch, uint64_t n_bytes)
+{
+	ch->copy_left -= n_bytes < ch->copy_left ? (uint32_t)n_bytes : ch->copy_left;
+}
+
 /* Makes ready the next piece of a read or write that has to go through a bounce buffer. False:
- * there is none free, the operation waits for one. */
+ * there is none free, or enough was copied; the operation waits. */
 static bool prepare_bounce(struct aio_channel *ch, struct store_io *io)
 {
 	struct aio_io *a = priv(io);
@@ -255,11 +213,28 @@ static bool prepare_bounce(struct aio_channel *ch, struct store_io *io)
 		a->bounce = ch->bounce_free[--ch->n_bounce_free];
 	}
 	a->step_bytes = left < BOUNCE_BYTES ? left : BOUNCE_BYTES;
-	if (io->op == STORE_WRITE) {
-		/* On a copy of the list: a short write goes on from where it stopped. */
-		store_io_copy(io, a->bounce, a->step_bytes, false);
+	if (io->op == STORE_READ)
+		return true;
+	if (ch->copy_left == 0) {
+		io_fifo_put(&ch->copy_waiting, io);
+		return false;
 	}
+	count_copy(ch, a->step_bytes);
+	store_io_copy(io, a->bounce, a->step_bytes, false);
 	return true;
+}
+
+/* Readies the step's read or write for the kernel; NULL: a helper has it. */
+static struct iocb *route_rw(struct aio_channel *ch, struct store_io *io) IN_LCORE
+{
+	const struct aio_store *s = store_of(ch);
+
+	if (!s->direct || !atomic_load_explicit(&s->nowait, memory_order_relaxed)) {
+		offload(ch, io);
+		return NULL;
+	}
+	prepare_rw(ch, io);
+	return &priv(io)->iocb;
 }
 
 /* Begins the operation's next step; the iocb is then to be submitted, unless NULL. */
@@ -279,23 +254,28 @@ static struct iocb *next_step(struct aio_channel *ch, struct store_io *io) IN_LC
 		return &a->iocb;
 	}
 	a->step_bytes = io->n_bytes - a->n_done;
-	if (s->direct && (a->bounce || !is_aligned(s, io)) && !prepare_bounce(ch, io))
+	if (s->direct && (a->bounce || !aio_is_aligned(s, io)) && !prepare_bounce(ch, io))
 		return NULL;
-	if (!s->direct) {
-		offload(ch, io);
-		return NULL;
-	}
-	prepare_rw(ch, io);
-	return &a->iocb;
+	return route_rw(ch, io);
+}
+
+/* There is no RWF_NOWAIT here: for this file system or device at all, or for the moment. */
+static bool is_no_nowait(const struct store_io *io, int64_t result)
+{
+	return result == -EOPNOTSUPP && (io->op == STORE_READ || io->op == STORE_WRITE);
+}
+
+static void switch_nowait_off(struct aio_channel *ch, struct store_io *io) IN_LCORE
+{
+	atomic_store_explicit(&store_of(ch)->nowait, false, memory_order_relaxed);
+	offload(ch, io);
 }
 
 /* io_submit() refused the first of a batch. */
 static void refused(struct aio_channel *ch, struct store_io *io, int ret) IN_LCORE
 {
-	if (ret == -EOPNOTSUPP && (priv(io)->iocb.aio_rw_flags & RWF_NOWAIT)) {
-		atomic_store_explicit(&store_of(ch)->nowait, false, memory_order_relaxed);
-		priv(io)->iocb.aio_rw_flags &= ~RWF_NOWAIT;
-		io_fifo_put(&ch->waiting, io);
+	if (is_no_nowait(io, ret)) {
+		switch_nowait_off(ch, io);
 	} else if (io->op == STORE_FLUSH && (ret == -EINVAL || ret == -EOPNOTSUPP)) {
 		ch->fsync_unsupported = true;
 		offload(ch, io);
@@ -309,19 +289,22 @@ static void submit_iocbs(struct aio_channel *ch, struct iocb **iocbs, unsigned i
 {
 	unsigned int i = 0;
 
-	while (i < n) {
+	while (i < n && !ch->full) {
 		int ret = io_submit(ch->context, (long)(n - i), iocbs + i);
 
 		if (ret > 0) {
 			i += (unsigned int)ret;
+			ch->n_in_kernel += (unsigned int)ret;
 		} else if (ret == 0 || ret == -EAGAIN) {
-			for (; i < n; i++)
-				io_fifo_put(&ch->waiting, iocbs[i]->data);
+			ch->full = ch->n_in_kernel > 0; /* else the kernel is short of memory */
+			break;
 		} else if (ret != -EINTR) {
 			refused(ch, iocbs[i]->data, ret);
 			i++;
 		}
 	}
+	for (; i < n; i++)
+		io_fifo_put(&ch->waiting, iocbs[i]->data);
 }
 
 static void start_steps(struct aio_channel *ch, struct store_io **ios, unsigned int n_ios) IN_LCORE
@@ -347,6 +330,7 @@ void aio_submit(struct store_channel *channel, struct store_io **ios, unsigned i
 	struct aio_channel *ch = (struct aio_channel *)channel;
 
 	role_assert(&role_lcore);
+	ch->copy_left = COPY_BYTES;
 	for (unsigned int i = 0; i < n_ios; i++) {
 		priv(ios[i])->n_done = 0;
 		priv(ios[i])->bounce = NULL;
@@ -354,39 +338,55 @@ void aio_submit(struct store_channel *channel, struct store_io **ios, unsigned i
 	start_steps(ch, ios, n_ios);
 }
 
+/* The rest of a bounced piece that was written in part only; it has left the iov already. */
+static void write_rest(struct aio_channel *ch, struct store_io *io, uint64_t n_written) IN_LCORE
+{
+	struct aio_io *a = priv(io);
+	struct iocb *iocb;
+
+	a->step_bytes -= n_written;
+	memmove(a->bounce, a->bounce + n_written, a->step_bytes);
+	iocb = route_rw(ch, io);
+	if (iocb)
+		submit_iocbs(ch, &iocb, 1);
+}
+
+/* n bytes of the step were read, or written. */
+static void step_done(struct aio_channel *ch, struct store_io *io, uint64_t n) IN_LCORE
+{
+	struct aio_io *a = priv(io);
+
+	if (a->bounce && io->op == STORE_READ) {
+		if (ch->copy_left == 0) {
+			a->step_bytes = n;
+			io_fifo_put(&ch->copy_waiting, io);
+			return;
+		}
+		count_copy(ch, n);
+		store_io_copy(io, a->bounce, n, true);
+	} else if (!a->bounce) {
+		store_io_advance(io, n);
+	}
+	a->n_done += n;
+	if (a->n_done == io->n_bytes)
+		end(ch, io, 0);
+	else if (a->bounce && io->op == STORE_WRITE && n < a->step_bytes)
+		write_rest(ch, io, n);
+	else
+		start_steps(ch, &io, 1);
+}
+
 /* A step has ended with `result` bytes or -errno: the operation ends, or goes on. */
 static void step_ended(struct aio_channel *ch, struct store_io *io, int64_t result) IN_LCORE
 {
-	struct aio_io *a = priv(io);
-	uint64_t n = result > 0 ? (uint64_t)result : 0;
+	bool rw = io->op == STORE_READ || io->op == STORE_WRITE;
 
-	if (io->op != STORE_READ && io->op != STORE_WRITE) {
+	if (!rw || result < 0)
 		end(ch, io, result < 0 ? (int)result : 0);
-		return;
-	}
-	/* Nothing more: the file is shorter than the disk, or the device is full. */
-	if (result <= 0 || n > a->step_bytes) {
-		end(ch, io, result < 0 ? (int)result : -EIO);
-		return;
-	}
-	if (a->bounce && io->op == STORE_READ)
-		store_io_copy(io, a->bounce, n, true);
-	else if (!a->bounce)
-		store_io_advance(io, n);
-	a->n_done += n;
-	if (a->n_done == io->n_bytes) {
-		end(ch, io, 0);
-		return;
-	}
-	if (a->bounce && io->op == STORE_WRITE && n < a->step_bytes) {
-		/* The rest of this piece has left the iov already. */
-		memmove(a->bounce, a->bounce + n, a->step_bytes - n);
-		a->step_bytes -= n;
-		prepare_rw(ch, io);
-		submit_iocbs(ch, &(struct iocb *){&a->iocb}, 1);
-		return;
-	}
-	start_steps(ch, &io, 1);
+	else if (result == 0 || (uint64_t)result > priv(io)->step_bytes)
+		end(ch, io, -EIO); /* the file is shorter than the disk, or the device is full */
+	else
+		step_done(ch, io, (uint64_t)result);
 }
 
 static void event_ended(struct aio_channel *ch, const struct io_event *event) IN_LCORE
@@ -394,7 +394,11 @@ static void event_ended(struct aio_channel *ch, const struct io_event *event) IN
 	struct store_io *io = event->data;
 	int64_t result = (int64_t)event->res;
 
-	if (result == -EAGAIN && (io->op == STORE_READ || io->op == STORE_WRITE))
+	ch->n_in_kernel--;
+	ch->full = false;
+	if (is_no_nowait(io, result))
+		switch_nowait_off(ch, io);
+	else if (result == -EAGAIN && (io->op == STORE_READ || io->op == STORE_WRITE))
 		offload(ch, io);
 	else
 		step_ended(ch, io, result);
@@ -442,7 +446,7 @@ static void take_offloaded(struct aio_channel *ch) IN_LCORE
 	}
 }
 
-/* Tries again what waited for room in the context, or for a bounce buffer. */
+/* Hands over again what waited for room in the context. */
 static void retry_waiting(struct aio_channel *ch) IN_LCORE
 {
 	struct io_fifo waiting = ch->waiting;
@@ -450,15 +454,26 @@ static void retry_waiting(struct aio_channel *ch) IN_LCORE
 	struct iocb *iocbs[BATCH_MAX];
 	unsigned int n = 0;
 
-	if (waiting.head) {
-		ch->waiting = (struct io_fifo){0};
-		while (n < BATCH_MAX && (io = io_fifo_get(&waiting)))
-			iocbs[n++] = &priv(io)->iocb;
-		submit_iocbs(ch, iocbs, n);
-		while ((io = io_fifo_get(&waiting)))
-			io_fifo_put(&ch->waiting, io);
+	ch->waiting = (struct io_fifo){0};
+	while (n < BATCH_MAX && (io = io_fifo_get(&waiting)))
+		iocbs[n++] = &priv(io)->iocb;
+	submit_iocbs(ch, iocbs, n);
+	while ((io = io_fifo_get(&waiting)))
+		io_fifo_put(&ch->waiting, io);
+}
+
+/* Goes on with what waited to be copied, then with what waited for a bounce buffer. */
+static void retry_bounced(struct aio_channel *ch) IN_LCORE
+{
+	struct store_io *io;
+
+	while (ch->copy_left > 0 && (io = io_fifo_get(&ch->copy_waiting))) {
+		if (io->op == STORE_READ)
+			step_done(ch, io, priv(io)->step_bytes);
+		else
+			start_steps(ch, &io, 1);
 	}
-	while (ch->n_bounce_free && (io = io_fifo_get(&ch->bounce_waiting)))
+	while (ch->copy_left > 0 && ch->n_bounce_free && (io = io_fifo_get(&ch->bounce_waiting)))
 		start_steps(ch, &io, 1);
 }
 
@@ -468,13 +483,16 @@ unsigned int aio_reap(struct store_channel *channel, struct store_io **ret_ios, 
 	unsigned int n = 0;
 
 	role_assert(&role_lcore);
+	ch->copy_left = COPY_BYTES;
 	if (ch->ring)
 		take_events(ch);
 	else
 		get_events(ch);
 	take_offloaded(ch);
-	if (ch->waiting.head || ch->bounce_waiting.head)
+	if (ch->waiting.head && !ch->full)
 		retry_waiting(ch);
+	if (ch->copy_waiting.head || ch->bounce_waiting.head)
+		retry_bounced(ch);
 	while (n < n_max && ch->ended.head)
 		ret_ios[n++] = io_fifo_get(&ch->ended);
 	return n;

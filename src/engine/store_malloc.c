@@ -17,6 +17,7 @@
 #include "engine/store_kinds.h"
 
 #define TURN_BYTES   (64u << 10)
+#define PUNCH_BYTES  (1u << 20)
 #define RESERVED_MIN (64ull << 30)
 #define GROWTH       4 /* times the first size that may be reached at least */
 #define BLOCK_BYTES  4096u
@@ -66,7 +67,10 @@ static int map_more(struct malloc_store *s, uint64_t old_bytes, uint64_t new_byt
 		return -errno;
 	addr = mmap(s->memory + from, new_bytes - from, PROT_READ | PROT_WRITE,
 		    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, s->fd, (off_t)from);
-	return addr == MAP_FAILED ? -errno : 0;
+	if (addr == MAP_FAILED)
+		return -errno;
+	madvise(addr, new_bytes - from, MADV_DONTDUMP);
+	return 0;
 }
 
 static int make_memory(struct malloc_store *s, uint64_t size_bytes, struct error *err)
@@ -85,7 +89,6 @@ static int make_memory(struct malloc_store *s, uint64_t size_bytes, struct error
 		goto close_fd;
 	}
 	s->memory = addr;
-	madvise(addr, s->reserved_bytes, MADV_DONTDUMP);
 	if (map_more(s, 0, size_bytes)) {
 		error_set(err, VHOSTD_ERR_STORE, "size: %llu bytes of memory can't be had: %s",
 			  (unsigned long long)size_bytes, strerror(errno));
@@ -184,14 +187,24 @@ static void malloc_channel_close(struct store_channel *channel)
 	free(channel);
 }
 
+/* In pieces: whoever touches a page of the hole sleeps until the call has ended, and an lcore may
+ * (220 ms for a touched GiB at once). */
 static void punch_run(struct offload_task *task)
 {
 	struct store_io *io = io_of_task(task);
-	struct malloc_store *s = container_of(task->group, struct malloc_store, offload);
+	const struct malloc_store *s = container_of(task->group, struct malloc_store, offload);
+	uint64_t at = io->offset_bytes, end = at + io->n_bytes;
 
-	if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)io->offset_bytes,
-		      (off_t)io->n_bytes))
-		io->result = -errno;
+	role_assert(&role_job);
+	while (at < end && io->result == 0) {
+		uint64_t n = end - at < PUNCH_BYTES ? end - at : PUNCH_BYTES;
+
+		if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+			      (off_t)n))
+			io->result = errno == EINTR ? 0 : -errno;
+		else
+			at += n;
+	}
 }
 
 static void malloc_submit(struct store_channel *channel, struct store_io **ios, unsigned int n_ios)
@@ -236,8 +249,12 @@ static void take_offloaded(struct malloc_channel *ch) IN_LCORE
 
 	while (task) {
 		struct offload_task *next = task->next;
+		struct store_io *io = io_of_task(task);
 
-		io_fifo_put(&ch->ended, io_of_task(task));
+		if (io->result)
+			atomic_fetch_add_explicit(&ch->base.store->n_errors, 1,
+						  memory_order_relaxed);
+		io_fifo_put(&ch->ended, io);
 		task = next;
 	}
 }

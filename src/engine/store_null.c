@@ -7,6 +7,11 @@
 
 #include "engine/store_kinds.h"
 
+struct null_store {
+	struct store base;
+	uint32_t block_size_bytes;
+};
+
 struct null_channel {
 	struct store_channel base;
 	struct io_fifo ended;
@@ -14,12 +19,13 @@ struct null_channel {
 
 static int null_open(const struct store_params *params, struct store **ret_store, struct error *err)
 {
-	struct store *store = calloc(1, sizeof(*store));
+	struct null_store *s = calloc(1, sizeof(*s));
 
-	if (!store)
+	if (!s)
 		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
-	store->ops = &store_null_ops;
-	store->caps = (struct store_caps){
+	s->base.ops = &store_null_ops;
+	s->block_size_bytes = params->block_size_bytes;
+	s->base.caps = (struct store_caps){
 		.block_size_bytes = SECTOR_BYTES_MIN,
 		.discard = true,
 		.write_zeroes = true,
@@ -27,9 +33,9 @@ static int null_open(const struct store_params *params, struct store **ret_store
 		.discard_max_bytes = STORE_RANGE_MAX_BYTES,
 		.write_zeroes_max_bytes = STORE_RANGE_MAX_BYTES,
 	};
-	atomic_init(&store->capacity_bytes,
+	atomic_init(&s->base.capacity_bytes,
 		    params->size_bytes / params->block_size_bytes * params->block_size_bytes);
-	*ret_store = store;
+	*ret_store = &s->base;
 	return 0;
 }
 
@@ -40,10 +46,18 @@ static void null_close(struct store *store)
 
 static int null_resize(struct store *store, uint64_t size_bytes, struct error *err)
 {
+	const struct null_store *s = (const struct null_store *)store;
+	uint64_t old = atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed);
+	uint64_t size = size_bytes / s->block_size_bytes * s->block_size_bytes;
+
 	if (size_bytes == 0)
 		return error_set(err, VHOSTD_ERR_PARAMS,
 				 "size: a null disk has no file to take its size from: give one");
-	atomic_store_explicit(&store->capacity_bytes, size_bytes, memory_order_relaxed);
+	if (size < old)
+		return error_set(err, VHOSTD_ERR_UNSUPPORTED,
+				 "size: %llu is less than the disk has (%llu); a disk can't shrink",
+				 (unsigned long long)size, (unsigned long long)old);
+	atomic_store_explicit(&store->capacity_bytes, size, memory_order_release);
 	return 0;
 }
 

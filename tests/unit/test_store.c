@@ -1,538 +1,437 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Stores: what is written is read again, through buffers of any shape, with many operations at
- * once; what can't be opened is refused with words that help. No EAL. Block devices:
- * test_store_loop.c.
+ * What all kinds of stores have in common: data, results, capacity, resizing. No EAL.
  */
-#include "test_store_rig.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include <sys/socket.h>
-#include <sys/un.h>
+#include "lib/disk.h"
+#include "lib/disk_verify.h"
+#include "lib/scratch.h"
+#include "lib/unit.h"
 
-#define MIB           (1ull << 20)
-#define DISK_BYTES    (24 * MIB)
-#define N_ROUNDS      250
-#define MANY_PIECES   1500 /* more than the kernel takes at once */
-#define MANY_IOS      700  /* more than an io_context has room for */
-#define MANY_IO_BYTES 4096
+#define MIB        (1ull << 20)
+#define DISK_BYTES (32 * MIB)
+#define TURN_BYTES 65536 /* what malloc copies at most for each reap */
 
-static char dir_disk[PATH_MAX], dir_shm[PATH_MAX]; /* an ordinary file system, and tmpfs */
-static char path[PATH_MAX + 64];
+static struct scratch here, shm;
+static struct disk disk;
+static uint8_t *model;
+static char path[SCRATCH_PATH_MAX];
 
-static const char *in(const char *dir, const char *name)
+static void open_memory(enum store_kind kind, uint64_t n_bytes, uint32_t block_size)
 {
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
+	disk_open(&disk, &(struct store_params){.kind = kind,
+						.name = "test",
+						.size_bytes = n_bytes,
+						.block_size_bytes = block_size});
 }
 
-static struct store_params aio(const char *file)
+static void open_file(const struct scratch *s, uint64_t n_bytes)
 {
-	return (struct store_params){.kind = STORE_KIND_AIO, .path = file};
+	assert_int_equal(scratch_file(s, "disk", n_bytes, path), 0);
+	disk_open_path(&disk, path);
 }
 
-static void open_file(struct rig *rig, const char *dir, uint64_t n_bytes)
+static void test_names(void **state)
 {
-	struct store_params p = aio(in(dir, "disk"));
-
-	rig_file(path, n_bytes);
-	rig_open(rig, &p);
-}
-
-static void open_memory(struct rig *rig, enum store_kind kind, uint64_t n_bytes)
-{
-	struct store_params p = {.kind = kind, .size_bytes = n_bytes};
-
-	rig_open(rig, &p);
-}
-
-static void test_kinds(void **state)
-{
+	static const char *const names[STORE_N_KINDS] = {"aio", "malloc", "null"};
 	enum store_kind kind = STORE_N_KINDS;
 
 	(void)state;
-	assert_string_equal(store_kind_name(STORE_KIND_AIO), "aio");
-	assert_int_equal(store_kind_parse("malloc", &kind), 0);
-	assert_int_equal(kind, STORE_KIND_MALLOC);
-	assert_int_equal(store_kind_parse("nul", &kind), -EINVAL);
-	assert_int_equal(kind, STORE_KIND_MALLOC);
+	for (unsigned int i = 0; i < STORE_N_KINDS; i++) {
+		assert_string_equal(store_kind_name((enum store_kind)i), names[i]);
+		assert_int_equal(store_kind_parse(names[i], &kind), 0);
+		assert_int_equal(kind, i);
+	}
+	assert_int_equal(store_kind_parse("AIO", &kind), -EINVAL);
+	assert_int_equal(store_kind_parse("", &kind), -EINVAL);
+	assert_int_equal(kind, STORE_N_KINDS - 1);
+	assert_string_equal(store_kind_name(STORE_N_KINDS), "?");
 }
 
-static void test_data_file(void **state)
+/* The disk holds the model after random operations, in both halves of a run with a reopening (of
+ * files) between them, and so does the file. */
+static void verify_memory(uint32_t block_size)
 {
-	struct rig rig;
+	const struct verify_params params = {11, 300, 24, block_size};
 
-	(void)state;
-	open_file(&rig, dir_disk, DISK_BYTES);
-	assert_true(rig.store->caps.volatile_cache);
-	rig_random(&rig, 0x5eed1, N_ROUNDS);
-	rig_close(&rig);
+	open_memory(STORE_KIND_MALLOC, DISK_BYTES, block_size);
+	disk_verify(&disk, &params, model);
+	assert_int_equal(atomic_load(&disk.store->n_errors), 0);
 }
 
-static void test_data_tmpfs(void **state)
+static void test_verify_malloc(void **state)
 {
-	struct rig rig;
-
 	(void)state;
-	open_file(&rig, dir_shm, DISK_BYTES);
-	rig_random(&rig, 0x5eed2, N_ROUNDS);
-	rig_close(&rig);
+	verify_memory(512);
 }
 
-static void test_data_malloc(void **state)
+static void test_verify_malloc_4k(void **state)
 {
-	struct rig rig;
-
 	(void)state;
-	open_memory(&rig, STORE_KIND_MALLOC, DISK_BYTES);
-	assert_false(rig.store->caps.volatile_cache);
-	rig_random(&rig, 0x5eed3, N_ROUNDS);
-	rig_close(&rig);
+	verify_memory(4096);
 }
 
+static void compare_file(void)
+{
+	uint8_t *got = disk_buffer(DISK_BYTES);
+	FILE *file = fopen(path, "re");
+
+	assert_non_null(file);
+	assert_int_equal(fread(got, 1, DISK_BYTES, file), DISK_BYTES);
+	fclose(file);
+	assert_memory_equal(got, model, DISK_BYTES);
+	free(got);
+}
+
+static void verify_file(const struct scratch *s)
+{
+	struct verify_params params = {21, 300, 24, 512};
+
+	open_file(s, DISK_BYTES);
+	disk_verify(&disk, &params, model);
+	disk_close(&disk);
+	compare_file();
+	disk_open_path(&disk, path);
+	params.seed = 22;
+	disk_verify(&disk, &params, model);
+	assert_int_equal(atomic_load(&disk.store->n_errors), 0);
+	compare_file();
+}
+
+static void test_verify_shm(void **state)
+{
+	(void)state;
+	verify_file(&shm);
+}
+
+static void test_verify_file(void **state)
+{
+	(void)state;
+	verify_file(&here);
+}
+
+/* Everything succeeds, and reads leave the buffer. */
 static void test_null(void **state)
 {
-	uint8_t buf[1024];
-	struct rig rig;
+	uint8_t buf[1024], old[1024];
 
 	(void)state;
-	open_memory(&rig, STORE_KIND_NULL, DISK_BYTES);
-	memset(buf, 0x77, sizeof(buf));
-	assert_int_equal(rig_rw(&rig, STORE_READ, 0, buf, sizeof(buf)), 0);
-	for (unsigned int i = 0; i < sizeof(buf); i++)
-		assert_int_equal(buf[i], 0x77);
-	for (int op = STORE_FLUSH; op <= STORE_WRITE_ZEROES; op++)
-		assert_int_equal(rig_range(&rig, (enum store_op)op, 0, 0, 512), 0);
-	rig_close(&rig);
+	open_memory(STORE_KIND_NULL, MIB + 511, 512);
+	assert_int_equal(disk_capacity(&disk), MIB);
+	disk_pattern(buf, sizeof(buf), 1);
+	memcpy(old, buf, sizeof(old));
+	assert_int_equal(disk_read(&disk, 0, buf, sizeof(buf)), 0);
+	assert_memory_equal(buf, old, sizeof(old));
+	assert_int_equal(disk_write(&disk, 512, buf, sizeof(buf)), 0);
+	assert_int_equal(disk_flush(&disk), 0);
+	assert_int_equal(disk_do(&disk, STORE_DISCARD, 0, 0, NULL, MIB), 0);
+	assert_int_equal(disk_do(&disk, STORE_WRITE_ZEROES, STORE_IO_UNMAP, 0, NULL, MIB), 0);
 }
 
-/* Many small pieces of one operation, each on its own. */
-static void many_pieces(struct rig *rig, size_t piece_bytes, size_t stride)
+#define N_SMALL 100
+
+/* A reap returns no more than was asked for, and each operation once. */
+static void check_reaping(void)
 {
-	size_t n_bytes = MANY_PIECES * piece_bytes;
-	struct iovec *iov = calloc(MANY_PIECES, sizeof(*iov));
-	uint8_t *buf = aligned_alloc(4096, MANY_PIECES * stride), *flat = malloc(n_bytes);
+	static struct store_io ios[N_SMALL];
+	static struct iovec iov[N_SMALL];
+	static uint8_t bytes[N_SMALL][512] __attribute__((aligned(512)));
+	struct store_io *list[N_SMALL], *got[8] = {NULL};
+	unsigned int n, n_got = 0;
 
-	assert_true(iov && buf && flat);
-	memset(buf, 0, MANY_PIECES * stride);
-	for (unsigned int i = 0; i < MANY_PIECES; i++) {
-		iov[i] = (struct iovec){buf + i * stride, piece_bytes};
-		memset(iov[i].iov_base, (int)(i % 251), piece_bytes);
-	}
-	assert_int_equal(rig_iov(rig, STORE_WRITE, 0, 4096, iov, MANY_PIECES), 0);
-	assert_int_equal(rig_rw(rig, STORE_READ, 4096, flat, n_bytes), 0);
-	for (unsigned int i = 0; i < n_bytes; i++)
-		assert_int_equal(flat[i], i / piece_bytes % 251);
-	memset(buf, 0, MANY_PIECES * stride);
-	for (unsigned int i = 0; i < MANY_PIECES; i++)
-		iov[i] = (struct iovec){buf + i * stride, piece_bytes};
-	assert_int_equal(rig_iov(rig, STORE_READ, 0, 4096, iov, MANY_PIECES), 0);
-	for (unsigned int i = 0; i < MANY_PIECES; i++)
-		assert_memory_equal(buf + i * stride, flat + i * piece_bytes, piece_bytes);
-	free(iov);
-	free(buf);
-	free(flat);
-}
-
-static void test_many_pieces(void **state)
-{
-	struct rig rig;
-
-	(void)state;
-	open_file(&rig, dir_disk, DISK_BYTES);
-	many_pieces(&rig, 512, 1024);
-	many_pieces(&rig, 512, 513);
-	rig_close(&rig);
-	open_file(&rig, dir_shm, DISK_BYTES);
-	many_pieces(&rig, 512, 1024);
-	rig_close(&rig);
-	open_memory(&rig, STORE_KIND_MALLOC, DISK_BYTES);
-	many_pieces(&rig, 512, 700);
-	rig_close(&rig);
-}
-
-/* A store takes all it is given; what it has no room for waits. `skew`: of the buffers. */
-static void many_ios(struct rig *rig, enum store_op op, uint8_t *buf, size_t skew)
-{
-	struct store_io *ios = calloc(MANY_IOS, sizeof(*ios)), *list[MANY_IOS];
-	struct iovec iov[MANY_IOS];
-
-	assert_non_null(ios);
-	for (unsigned int i = 0; i < MANY_IOS; i++) {
-		iov[i] = (struct iovec){buf + skew + i * MANY_IO_BYTES, MANY_IO_BYTES};
-		ios[i] = (struct store_io){.op = op,
+	for (unsigned int i = 0; i < N_SMALL; i++) {
+		iov[i] = (struct iovec){bytes[i], 512};
+		ios[i] = (struct store_io){.op = STORE_READ,
 					   .n_iov = 1,
-					   .offset_bytes = i * MANY_IO_BYTES,
-					   .n_bytes = MANY_IO_BYTES,
+					   .result = 1,
+					   .offset_bytes = i * 512,
+					   .n_bytes = 512,
 					   .iov = &iov[i]};
 		list[i] = &ios[i];
 	}
-	for (unsigned int i = 0; i < MANY_IOS; i += 35)
-		rig_submit(rig, list + i, 35);
-	assert_int_equal(rig->channel->n_inflight, MANY_IOS);
-	rig_wait(rig, list, MANY_IOS);
-	for (unsigned int i = 0; i < MANY_IOS; i++)
-		assert_int_equal(ios[i].result, 0);
-	free(ios);
-}
-
-static void check_many_ios(struct rig *rig)
-{
-	size_t n_bytes = MANY_IOS * MANY_IO_BYTES;
-	uint8_t *buf = aligned_alloc(4096, n_bytes + 4096),
-		*again = aligned_alloc(4096, n_bytes + 4096);
-
-	assert_true(buf && again);
-	for (size_t skew = 0; skew <= 3; skew += 3) {
-		for (size_t i = 0; i < n_bytes; i++)
-			buf[skew + i] = (uint8_t)(i / MANY_IO_BYTES * 7 + i + skew);
-		memset(again, 0, n_bytes + 4096);
-		many_ios(rig, STORE_WRITE, buf, skew);
-		many_ios(rig, STORE_READ, again, skew);
-		assert_memory_equal(again + skew, buf + skew, n_bytes);
+	disk_submit(&disk, list, N_SMALL);
+	assert_int_equal(disk.channel->n_inflight, N_SMALL);
+	for (unsigned int tries = 0; n_got < N_SMALL && tries < 1000000; tries++) {
+		n = disk_reap(&disk, got, 7);
+		assert_true(n <= 7);
+		assert_null(got[7]);
+		for (unsigned int i = 0; i < n; i++) {
+			assert_int_equal(got[i]->result, 0);
+			got[i]->result = 2;
+		}
+		n_got += n;
+		assert_int_equal(disk.channel->n_inflight, N_SMALL - n_got);
+		if (n == 0)
+			usleep(10);
 	}
+	assert_int_equal(n_got, N_SMALL);
+	for (unsigned int i = 0; i < N_SMALL; i++)
+		assert_int_equal(ios[i].result, 2);
+	assert_int_equal(disk_reap(&disk, got, 7), 0);
+}
+
+static void test_reaping(void **state)
+{
+	(void)state;
+	open_memory(STORE_KIND_NULL, MIB, 512);
+	check_reaping();
+	disk_close(&disk);
+	open_memory(STORE_KIND_MALLOC, MIB, 512);
+	check_reaping();
+	disk_close(&disk);
+	open_file(&here, MIB);
+	check_reaping();
+}
+
+/* A channel that has long operations does a bounded part of them for each reap. */
+static void test_malloc_turns(void **state)
+{
+	static struct store_io io;
+	static struct iovec iov;
+	struct store_io *ios[] = {&io}, *got[4];
+	uint8_t *buf = disk_buffer(MIB);
+	unsigned int n_reaps = 1;
+
+	(void)state;
+	open_memory(STORE_KIND_MALLOC, MIB, 512);
+	disk_pattern(buf, MIB, 3);
+	iov = (struct iovec){buf, MIB};
+	io = (struct store_io){
+		.op = STORE_WRITE, .n_iov = 1, .result = 1, .n_bytes = MIB, .iov = &iov};
+	disk_submit(&disk, ios, 1);
+	while (disk_reap(&disk, got, 4) == 0)
+		n_reaps++;
+	assert_int_equal(n_reaps, MIB / TURN_BYTES);
+	assert_int_equal(io.result, 0);
+	memset(buf, 0, MIB);
+	assert_int_equal(disk_read(&disk, 0, buf, MIB), 0);
+	disk_pattern(model, MIB, 3);
+	assert_memory_equal(buf, model, MIB);
 	free(buf);
-	free(again);
 }
 
-static void test_many_ios(void **state)
+/* Two channels of one store see the same bytes. */
+static void test_two_channels(void **state)
 {
-	struct rig rig;
+	struct store_channel *first, *second;
+	struct error err = {0};
+	uint8_t bytes[512], got[512];
 
 	(void)state;
-	open_file(&rig, dir_disk, DISK_BYTES);
-	check_many_ios(&rig);
-	rig_close(&rig);
-	open_file(&rig, dir_shm, DISK_BYTES);
-	check_many_ios(&rig);
-	rig_close(&rig);
-	open_memory(&rig, STORE_KIND_MALLOC, DISK_BYTES);
-	check_many_ios(&rig);
-	rig_close(&rig);
+	open_memory(STORE_KIND_MALLOC, MIB, 512);
+	first = disk.channel;
+	role_enter(&role_job);
+	if (store_channel_open(disk.store, &second, &err))
+		second = NULL;
+	role_leave(&role_job);
+	assert_non_null(second);
+	disk_pattern(bytes, sizeof(bytes), 4);
+	assert_int_equal(disk_write(&disk, 1024, bytes, sizeof(bytes)), 0);
+	disk.channel = second;
+	assert_int_equal(disk_read(&disk, 1024, got, sizeof(got)), 0);
+	disk.channel = first;
+	role_enter(&role_job);
+	store_channel_close(second);
+	role_leave(&role_job);
+	assert_memory_equal(got, bytes, sizeof(got));
 }
 
-/* The file has shrunk under us: an error, not the zeroes or whatever the buffer had. */
-static void test_shrunk_file(void **state)
+/* Calls `visit` with each line of /proc/self/smaps after the header of a mapping of the memfd. */
+static unsigned int count_malloc_maps(const char *flag)
 {
-	const char *const dirs[] = {dir_disk, dir_shm};
-	uint8_t *buf = aligned_alloc(4096, 8192);
-	struct rig rig;
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	unsigned int n = 0;
+	char line[1024];
+	bool ours = false;
 
-	(void)state;
-	assert_non_null(buf);
-	for (unsigned int i = 0; i < ARRAY_LEN(dirs); i++) {
-		open_file(&rig, dirs[i], DISK_BYTES);
-		assert_int_equal(truncate(path, (off_t)MIB), 0);
-		assert_int_equal(rig_rw(&rig, STORE_READ, 0, buf, 4096), 0);
-		assert_int_equal(rig_rw(&rig, STORE_READ, 2 * MIB, buf, 4096), -EIO);
-		assert_int_equal(rig_rw(&rig, STORE_READ, 2 * MIB, buf + 1, 4096), -EIO);
-		assert_int_equal(rig_rw(&rig, STORE_READ, MIB - 4096, buf, 8192), -EIO);
-		assert_int_equal(rig_n_errors(&rig), 3);
-		rig_close(&rig);
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		if (strstr(line, " r") && strchr(line, '-') && strstr(line, ":"))
+			ours = strstr(line, "memfd:vhostd-malloc") != NULL;
+		if (ours && strncmp(line, "VmFlags:", 8) == 0)
+			n += !flag || strstr(line, flag);
 	}
+	fclose(maps);
+	return n;
+}
+
+/* Guests' data is not for core dumps. */
+static void test_malloc_not_dumped(void **state)
+{
+	struct error err = {0};
+
+	(void)state;
+	open_memory(STORE_KIND_MALLOC, MIB, 512);
+	assert_int_not_equal(count_malloc_maps(NULL), 0);
+	assert_int_equal(count_malloc_maps(" dd "), count_malloc_maps(NULL));
+	assert_int_equal(disk_resize(&disk, 4 * MIB, &err), 0);
+	assert_int_equal(count_malloc_maps(" dd "), count_malloc_maps(NULL));
+}
+
+/* What the memfd of the only malloc disk takes, in bytes. */
+static uint64_t malloc_bytes(void)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		char link[64], target[128] = "";
+		struct stat st;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		if (readlink(link, target, sizeof(target) - 1) > 0 &&
+		    strstr(target, "memfd:vhostd-malloc") && fstat(fd, &st) == 0)
+			return (uint64_t)st.st_blocks * 512;
+	}
+	fail_msg("no malloc disk is open");
+	return 0;
+}
+
+/* A large discard gives memory back; the rest of the disk stays as it is. */
+static void test_malloc_discard(void **state)
+{
+	uint8_t *buf = disk_buffer(4 * MIB);
+
+	(void)state;
+	open_memory(STORE_KIND_MALLOC, 4 * MIB, 512);
+	assert_int_equal(malloc_bytes(), 0);
+	disk_pattern(buf, 4 * MIB, 5);
+	assert_int_equal(disk_write(&disk, 0, buf, 4 * MIB), 0);
+	assert_int_equal(malloc_bytes(), 4 * MIB);
+	assert_int_equal(disk_do(&disk, STORE_DISCARD, 0, MIB, NULL, 2 * MIB), 0);
+	assert_int_equal(malloc_bytes(), 2 * MIB);
+	memset(buf + MIB, 0, 2 * MIB);
+	disk_compare(&disk, buf);
 	free(buf);
 }
 
-static void test_readonly(void **state)
+/* Growing keeps the data, and the new end can be used at once. */
+static void check_growth(uint64_t from, uint64_t to)
 {
-	struct store_params p = aio(in(dir_disk, "disk"));
-	uint8_t *buf = aligned_alloc(4096, 4096);
-	struct rig rig;
+	uint8_t bytes[1024], got[1024], zeroes[512] = {0};
+	struct error err = {0};
 
-	(void)state;
-	assert_non_null(buf);
-	rig_file(path, MIB);
-	p.readonly = true;
-	rig_open(&rig, &p);
-	assert_true(rig.store->caps.readonly);
-	assert_false(rig.store->caps.discard);
-	assert_false(rig.store->caps.write_zeroes);
-	memset(buf, 1, 4096);
-	assert_true(rig_rw(&rig, STORE_WRITE, 0, buf, 4096) < 0);
-	assert_int_equal(rig_rw(&rig, STORE_READ, 0, buf, 4096), 0);
-	assert_int_equal(buf[0], 0);
-	rig_close(&rig);
-	free(buf);
+	disk_pattern(bytes, sizeof(bytes), 6);
+	assert_int_equal(disk_write(&disk, from - 1024, bytes, 1024), 0);
+	if (disk_resize(&disk, to, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(disk_capacity(&disk), to);
+	assert_int_equal(disk_read(&disk, from - 1024, got, 1024), 0);
+	assert_memory_equal(got, bytes, 1024);
+	assert_int_equal(disk_read(&disk, from, got, 512), 0);
+	assert_memory_equal(got, zeroes, 512);
+	assert_int_equal(disk_write(&disk, to - 1024, bytes, 1024), 0);
+	assert_int_equal(disk_read(&disk, to - 1024, got, 1024), 0);
+	assert_memory_equal(got, bytes, 1024);
+	assert_int_equal(disk_resize(&disk, to, &err), 0);
 }
 
-static void test_capacity(void **state)
+static void check_refusal(uint64_t size, enum vhostd_error code, const char *word)
 {
-	struct store_params p = aio(in(dir_disk, "disk"));
-	struct rig rig;
+	uint64_t old = disk_capacity(&disk);
+	struct error err = {0};
 
-	(void)state;
-	rig_file(path, MIB + 700);
-	rig_open(&rig, &p);
-	assert_int_equal(rig_capacity(&rig), MIB + 512);
-	rig_close(&rig);
-	p.block_size_bytes = 4096;
-	rig_open(&rig, &p);
-	assert_int_equal(rig_capacity(&rig), MIB);
-	rig_close(&rig);
-	p.size_bytes = 65536;
-	rig_open(&rig, &p);
-	assert_int_equal(rig_capacity(&rig), 65536);
-	rig_close(&rig);
+	assert_int_equal(disk_resize(&disk, size, &err), -1);
+	assert_string_equal(error_name(err.code), error_name(code));
+	assert_fault(err.text, "size: ");
+	assert_fault(err.text, word);
+	assert_int_equal(disk_capacity(&disk), old);
 }
 
-static void test_refused(void **state)
-{
-	struct store_params p = aio(in(dir_disk, "none"));
-	struct sockaddr_un addr = {.sun_family = AF_UNIX, .sun_path = "./store-test.sock"};
-	int fd;
-
-	(void)state;
-	rig_assert_refused(&p, VHOSTD_ERR_STORE, "path:", path, "No such file");
-	p.path = dir_disk;
-	rig_assert_refused(&p, VHOSTD_ERR_STORE, "path:", dir_disk, "directory", "regular file");
-	p.path = in(dir_disk, "fifo");
-	assert_int_equal(mkfifo(path, 0600), 0);
-	rig_assert_refused(&p, VHOSTD_ERR_STORE, "path:", path, "FIFO");
-	p.path = "/dev/null";
-	rig_assert_refused(&p, VHOSTD_ERR_STORE, "path:", "/dev/null", "character device");
-	p.path = addr.sun_path;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	unlink(addr.sun_path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	rig_assert_refused(&p, VHOSTD_ERR_STORE, "path:", addr.sun_path, "socket");
-	unlink(addr.sun_path);
-	close(fd);
-	p.path = in(dir_disk, "disk");
-	rig_file(path, 0);
-	rig_assert_refused(&p, VHOSTD_ERR_STORE, "path:", path, "0 bytes");
-	rig_file(path, MIB);
-	p.size_bytes = MIB + 512;
-	rig_assert_refused(&p, VHOSTD_ERR_STORE, "size:", "1049088", path, "1048576", "larger");
-}
-
-static void test_no_permission(void **state)
-{
-	struct store_params p = aio(in(dir_disk, "disk"));
-
-	(void)state;
-	rig_file(path, MIB);
-	assert_int_equal(chmod(path, 0), 0);
-	if (access(path, R_OK) == 0)
-		assert_int_equal(seteuid(65534), 0); /* root may read anything */
-	assert_int_equal(chmod(dir_disk, 0711) && errno != EPERM, 0);
-	rig_assert_refused(&p, VHOSTD_ERR_STORE, "path:", path, "Permission denied");
-	assert_int_equal(seteuid(getuid()), 0);
-}
-
-/* One writer or any number of readers, in this process as elsewhere. */
-static void test_in_use(void **state)
-{
-	struct store_params p = aio(in(dir_disk, "disk")), ro = p;
-	struct rig a, b;
-
-	(void)state;
-	rig_file(path, MIB);
-	ro.readonly = true;
-	rig_open(&a, &p);
-	rig_assert_refused(&p, VHOSTD_ERR_IN_USE, "path:", path);
-	rig_assert_refused(&ro, VHOSTD_ERR_IN_USE, "path:", path);
-	rig_close(&a);
-	rig_open(&a, &ro);
-	rig_open(&b, &ro);
-	rig_assert_refused(&p, VHOSTD_ERR_IN_USE, "path:", path);
-	rig_close(&b);
-	rig_close(&a);
-	rig_open(&a, &p);
-	rig_close(&a);
-}
-
-static void test_resize_file(void **state)
-{
-	uint8_t *buf = aligned_alloc(4096, 4096);
-	struct error err;
-	struct stat st;
-	struct rig rig;
-
-	(void)state;
-	assert_non_null(buf);
-	open_file(&rig, dir_disk, MIB);
-	assert_int_equal(rig_resize(&rig, 2 * MIB, &err), 0); /* grows the file */
-	assert_int_equal(rig_capacity(&rig), 2 * MIB);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_size, 2 * MIB);
-	memset(buf, 9, 4096);
-	assert_int_equal(rig_rw(&rig, STORE_WRITE, 2 * MIB - 4096, buf, 4096), 0);
-	assert_int_equal(truncate(path, 3 * MIB + 100), 0); /* somebody else did */
-	assert_int_equal(rig_resize(&rig, 0, &err), 0);
-	assert_int_equal(rig_capacity(&rig), 3 * MIB);
-	assert_int_equal(rig_resize(&rig, MIB, &err), -1);
-	assert_fault(err.text, "size:");
-	assert_fault(err.text, "1048576");
-	assert_fault(err.text, "3145728");
-	assert_int_equal(rig_capacity(&rig), 3 * MIB);
-	rig_close(&rig);
-	free(buf);
-}
-
-static void test_resize_readonly(void **state)
-{
-	struct store_params p = aio(in(dir_disk, "disk"));
-	struct error err;
-	struct rig rig;
-
-	(void)state;
-	rig_file(path, MIB);
-	p.readonly = true;
-	rig_open(&rig, &p);
-	assert_int_equal(rig_resize(&rig, 2 * MIB, &err), -1);
-	assert_fault(err.text, "size:");
-	assert_fault(err.text, "readonly");
-	assert_int_equal(truncate(path, 2 * MIB), 0);
-	assert_int_equal(rig_resize(&rig, 0, &err), 0);
-	assert_int_equal(rig_capacity(&rig), 2 * MIB);
-	rig_close(&rig);
-}
-
-/* What was there stays, also in a last page that was only partly the disk's. */
 static void test_resize_malloc(void **state)
 {
-	uint8_t buf[512], zero[512] = {0};
-	struct error err;
-	struct rig rig;
-
 	(void)state;
-	open_memory(&rig, STORE_KIND_MALLOC, MIB + 512);
-	memset(buf, 3, sizeof(buf));
-	assert_int_equal(rig_rw(&rig, STORE_WRITE, MIB, buf, 512), 0);
-	assert_int_equal(rig_resize(&rig, 0, &err), -1);
-	assert_fault(err.text, "size:");
-	assert_int_equal(rig_resize(&rig, MIB, &err), -1);
-	assert_fault(err.text, "1049088");
-	assert_int_equal(rig_resize(&rig, 80 * MIB, &err), 0);
-	assert_int_equal(rig_capacity(&rig), 80 * MIB);
-	memset(buf, 0, sizeof(buf));
-	assert_int_equal(rig_rw(&rig, STORE_READ, MIB, buf, 512), 0);
-	assert_int_equal(buf[0], 3);
-	assert_int_equal(buf[511], 3);
-	memset(buf, 1, sizeof(buf));
-	assert_int_equal(rig_rw(&rig, STORE_READ, MIB + 512, buf, 512), 0);
-	assert_memory_equal(buf, zero, 512);
-	memset(buf, 4, sizeof(buf));
-	assert_int_equal(rig_rw(&rig, STORE_WRITE, 80 * MIB - 512, buf, 512), 0);
-	assert_int_equal(rig_rw(&rig, STORE_READ, 80 * MIB - 512, zero, 512), 0);
-	assert_memory_equal(buf, zero, 512);
-	rig_close(&rig);
+	open_memory(STORE_KIND_MALLOC, MIB + 1536, 512);
+	check_growth(MIB + 1536, 8 * MIB + 512);
+	check_growth(8 * MIB + 512, 64 * MIB);
+	check_refusal(MIB, VHOSTD_ERR_UNSUPPORTED, "1048576; this disk can have 67108864 (now) to");
+	check_refusal(1ull << 50, VHOSTD_ERR_UNSUPPORTED, "1125899906842624; this disk can have");
+	check_refusal(0, VHOSTD_ERR_PARAMS, "a malloc disk has no file");
 }
 
 static void test_resize_null(void **state)
 {
-	struct error err;
-	struct rig rig;
+	struct error err = {0};
 
 	(void)state;
-	open_memory(&rig, STORE_KIND_NULL, MIB);
-	assert_int_equal(rig_resize(&rig, 0, &err), -1);
-	assert_int_equal(rig_resize(&rig, MIB / 2, &err), -1);
-	assert_fault(err.text, "size:");
-	assert_fault(err.text, "1048576");
-	assert_int_equal(rig_resize(&rig, 3 * MIB + 100, &err), 0);
-	assert_int_equal(rig_capacity(&rig), 3 * MIB);
-	rig_close(&rig);
+	open_memory(STORE_KIND_NULL, MIB, 4096);
+	assert_int_equal(disk_resize(&disk, 2 * MIB + 512, &err), 0);
+	assert_int_equal(disk_capacity(&disk), 2 * MIB);
+	check_refusal(MIB, VHOSTD_ERR_UNSUPPORTED, "1048576 is less than the disk has (2097152)");
+	check_refusal(0, VHOSTD_ERR_PARAMS, "a null disk has no file");
 }
 
-/* A large request is copied a piece at a time: a turn of the lcore stays short. */
-static void test_malloc_turns(void **state)
+static void test_resize_file(void **state)
 {
-	uint8_t *buf = calloc(1, MIB);
-	struct iovec iov = {buf, MIB};
-	struct store_io io = {.op = STORE_READ, .n_iov = 1, .n_bytes = MIB, .iov = &iov},
-			*one = &io;
-	unsigned int n_turns = 1;
-	struct rig rig;
+	struct error err = {0};
 
 	(void)state;
-	assert_non_null(buf);
-	open_memory(&rig, STORE_KIND_MALLOC, 4 * MIB);
-	rig_submit(&rig, &one, 1);
-	while (rig_reap(&rig, &one, 1) == 0)
-		n_turns++;
-	assert_in_range(n_turns, MIB / (128 << 10), 1000);
-	rig_close(&rig);
-	free(buf);
-}
-
-/* Discarded memory and file space is given back. */
-static uint64_t allocated(const char *file)
-{
-	struct stat st;
-
-	assert_int_equal(stat(file, &st), 0);
-	return (uint64_t)st.st_blocks * 512;
-}
-
-static void test_discard_frees(void **state)
-{
-	uint8_t *buf = aligned_alloc(4096, 4 * MIB);
-	struct rig rig;
-
-	(void)state;
-	assert_non_null(buf);
-	memset(buf, 5, 4 * MIB);
-	open_file(&rig, dir_disk, DISK_BYTES);
-	assert_true(rig.store->caps.discard);
-	assert_true(rig.store->caps.discard_granularity_bytes >= 512);
-	assert_int_equal(rig_rw(&rig, STORE_WRITE, 0, buf, 4 * MIB), 0);
-	assert_true(allocated(path) >= 4 * MIB);
-	assert_int_equal(rig_range(&rig, STORE_DISCARD, 0, 0, 2 * MIB), 0);
-	assert_true(allocated(path) < 3 * MIB);
-	assert_int_equal(rig_range(&rig, STORE_WRITE_ZEROES, STORE_IO_UNMAP, 2 * MIB, MIB), 0);
-	assert_true(allocated(path) < 2 * MIB);
-	assert_int_equal(rig_range(&rig, STORE_WRITE_ZEROES, 0, 0, 2 * MIB), 0);
-	assert_true(allocated(path) >= 3 * MIB); /* without UNMAP it stays reserved */
-	assert_int_equal(rig_rw(&rig, STORE_READ, 2 * MIB, buf, 2 * MIB), 0);
-	assert_int_equal(buf[0], 0);
-	assert_int_equal(buf[MIB], 5);
-	rig_close(&rig);
-	free(buf);
+	open_file(&here, MIB);
+	check_growth(MIB, 2 * MIB + 512);
+	check_refusal(MIB, VHOSTD_ERR_UNSUPPORTED, "1048576 is less than the disk has (2097664)");
+	check_refusal(1ull << 62, VHOSTD_ERR_STORE, "the file can't grow to 4611686018427387904: ");
+	/* The file grows; the disk takes what is whole of it. */
+	assert_int_equal(truncate(path, 3 * MIB + 700), 0);
+	assert_int_equal(disk_capacity(&disk), 2 * MIB + 512);
+	assert_int_equal(disk_resize(&disk, 0, &err), 0);
+	assert_int_equal(disk_capacity(&disk), 3 * MIB + 512);
+	assert_int_equal(truncate(path, MIB), 0);
+	check_refusal(0, VHOSTD_ERR_UNSUPPORTED, "1048576 is less than the disk has (3146240)");
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	rig_dir(".", dir_disk, sizeof(dir_disk));
-	rig_dir("/dev/shm", dir_shm, sizeof(dir_shm));
-	return 0;
+	model = calloc(1, DISK_BYTES);
+	return model ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
-	static const char *const names[] = {"disk", "fifo"};
-
 	(void)state;
-	for (unsigned int i = 0; i < ARRAY_LEN(names); i++) {
-		unlink(in(dir_disk, names[i]));
-		unlink(in(dir_shm, names[i]));
-	}
-	return rmdir(dir_disk) || rmdir(dir_shm);
+	disk_close(&disk);
+	free(model);
+	scratch_clear(&here);
+	scratch_clear(&shm);
+	return 0;
 }
+
+static int group_setup(void **state)
+{
+	(void)state;
+	return scratch_open(&here, ".") || scratch_open(&shm, "/dev/shm") ? -1 : 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	scratch_close(&here);
+	scratch_close(&shm);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_data_file),
-		cmocka_unit_test(test_data_tmpfs),
-		cmocka_unit_test(test_data_malloc),
-		cmocka_unit_test(test_null),
-		cmocka_unit_test(test_many_pieces),
-		cmocka_unit_test(test_many_ios),
-		cmocka_unit_test(test_shrunk_file),
-		cmocka_unit_test(test_readonly),
-		cmocka_unit_test(test_capacity),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_no_permission),
-		cmocka_unit_test(test_in_use),
-		cmocka_unit_test(test_resize_file),
-		cmocka_unit_test(test_resize_readonly),
-		cmocka_unit_test(test_resize_malloc),
-		cmocka_unit_test(test_resize_null),
-		cmocka_unit_test(test_malloc_turns),
-		cmocka_unit_test(test_discard_frees),
+		TEST(test_names),
+		TEST(test_verify_malloc),
+		TEST(test_verify_malloc_4k),
+		TEST(test_verify_shm),
+		TEST(test_verify_file),
+		TEST(test_null),
+		TEST(test_reaping),
+		TEST(test_malloc_turns),
+		TEST(test_two_channels),
+		TEST(test_malloc_not_dumped),
+		TEST(test_malloc_discard),
+		TEST(test_resize_malloc),
+		TEST(test_resize_null),
+		TEST(test_resize_file),
 	};
 
-	return cmocka_run_group_tests_name("store", tests, setup, teardown);
+	return cmocka_run_group_tests_name("store", tests, group_setup, group_teardown);
 }

@@ -407,9 +407,13 @@ static inline void rig_dir(const char *parent, char *ret_dir, size_t n_bytes)
 	assert_non_null(mkdtemp(ret_dir));
 }
 
+/** Makes a file anew; who had the old one open keeps that one. */
 static inline void rig_file(const char *path, uint64_t n_bytes)
 {
-	int fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);
+	int fd;
+
+	unlink(path);
+	fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, (off_t)n_bytes), 0);

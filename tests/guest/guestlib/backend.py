@@ -41,8 +41,9 @@ class Vhostd:
         if not self.process.alive():
             raise Failure(f"vhostd ended: {self.process.log_tail()}")
 
-    def crash(self):
-        self.process.kill()
+    def shut_down(self):
+        """By SIGTERM, as systemd does it: requests in flight end first."""
+        self.process.stop(timeout=20)
 
     def command(self, *args):
         return [self._vhostctl, "--control", "vhostd.d/control.sock", *args]

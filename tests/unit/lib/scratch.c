@@ -20,19 +20,20 @@
 #define LOOPS_MAX  64
 #define RUN_MAX_MS 20000
 
+/* It keeps nothing open but its pipe. */
 static void guard_main(const struct scratch *s, int fd)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	char byte;
 
 	setsid();
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	while (read(fd, &byte, 1) < 0 && errno == EINTR)
+	dup2(fd, STDIN_FILENO);
+	close_range(STDOUT_FILENO, ~0u, 0);
+	while (read(STDIN_FILENO, &byte, 1) < 0 && errno == EINTR)
 		;
+	open("/dev/null", O_RDWR);
+	open("/dev/null", O_RDWR);
 	scratch_clear(s);
 	rmdir(s->dir);
 	_exit(0);
@@ -49,10 +50,8 @@ int scratch_open(struct scratch *s, const char *parent)
 	s->guard = fork();
 	if (s->guard < 0)
 		return -errno;
-	if (s->guard == 0) {
-		close(fds[1]);
+	if (s->guard == 0)
 		guard_main(s, fds[0]);
-	}
 	close(fds[0]);
 	s->guard_fd = fds[1];
 	return 0;

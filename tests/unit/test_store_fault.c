@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The aio store on a kernel that does all that a kernel may do: takes a part of a batch, has no
+ * room, answers EAGAIN or EOPNOTSUPP at once or later, reads and writes less than it was asked
+ * for, fails. This file's io_submit() and the like take the place of libaio's. Without the mapped
+ * ring's magic number the store has to call io_getevents(), which is tried so as well. No EAL.
+ */
+#include "test_store_rig.h"
+
+#include <libaio.h>
+#include <linux/fs.h>
+#include <sys/uio.h>
+
+#define MIB        (1ull << 20)
+#define DISK_BYTES (24 * MIB)
+#define N_ROUNDS   120
+#define ROOM       64
+
+/* What the kernel does now. */
+static struct {
+	unsigned int take_max;  /* iocbs at a call; 0: all */
+	unsigned int room;      /* iocbs at a time */
+	bool hold;              /* nothing is completed */
+	int submit_nowait;      /* what io_submit() returns for an RWF_NOWAIT, if not 0 */
+	int submit_fdsync;      /* ... for IO_CMD_FDSYNC */
+	int event_nowait;       /* result of an RWF_NOWAIT, if not 0 */
+	int event_any;          /* result of each read and write, if not 0 */
+	unsigned int short_max; /* bytes at a time, a multiple of 512; 0: all */
+	unsigned int every;     /* of the operations only each such is treated so; 0: each */
+	unsigned int n_seen;
+
+	unsigned int n_calls;  /* of io_submit() */
+	unsigned int n_sleepy; /* reads and writes that were taken and might have slept */
+	unsigned int n_fdsync;
+	unsigned int n_dsync; /* writes with RWF_DSYNC */
+} kernel;
+
+/* What it has taken and not yet given back. */
+static struct iocb *queue[ROOM];
+static unsigned int n_queued;
+
+static struct {
+	unsigned int id, nr, head, tail, magic, compat, incompat, length;
+} no_ring;
+
+int io_setup(int maxevents, io_context_t *ctxp)
+{
+	assert_true(maxevents > 0);
+	*ctxp = (io_context_t)(void *)&no_ring;
+	return 0;
+}
+
+int io_destroy(io_context_t ctx)
+{
+	assert_ptr_equal(ctx, &no_ring);
+	assert_int_equal(n_queued, 0);
+	return 0;
+}
+
+static bool is_its_turn(void)
+{
+	return !kernel.every || kernel.n_seen++ % kernel.every == 0;
+}
+
+static bool is_rw(const struct iocb *iocb)
+{
+	return iocb->aio_lio_opcode != IO_CMD_FDSYNC;
+}
+
+/* 0: taken. */
+static int take(struct iocb *iocb)
+{
+	bool nowait = is_rw(iocb) && (iocb->aio_rw_flags & RWF_NOWAIT);
+
+	if (n_queued == ROOM || n_queued >= kernel.room)
+		return -EAGAIN;
+	if (nowait && kernel.submit_nowait && is_its_turn())
+		return kernel.submit_nowait;
+	if (!is_rw(iocb) && kernel.submit_fdsync)
+		return kernel.submit_fdsync;
+	kernel.n_sleepy += is_rw(iocb) && !nowait;
+	kernel.n_fdsync += !is_rw(iocb);
+	kernel.n_dsync += is_rw(iocb) && (iocb->aio_rw_flags & RWF_DSYNC);
+	queue[n_queued++] = iocb;
+	return 0;
+}
+
+int io_submit(io_context_t ctx, long nr, struct iocb *ios[])
+{
+	long n = 0, max = kernel.take_max && kernel.take_max < nr ? (long)kernel.take_max : nr;
+	int ret = 0;
+
+	(void)ctx;
+	kernel.n_calls++;
+	while (n < max && (ret = take(ios[n])) == 0)
+		n++;
+	return n ? (int)n : ret;
+}
+
+/* At most n_max bytes of it. */
+static ssize_t transfer(const struct iocb *iocb, size_t n_max)
+{
+	struct iovec one = {iocb->u.c.buf, iocb->u.c.nbytes}, cut[1024];
+	bool vector =
+		iocb->aio_lio_opcode == IO_CMD_PREADV || iocb->aio_lio_opcode == IO_CMD_PWRITEV;
+	bool read = iocb->aio_lio_opcode == IO_CMD_PREADV || iocb->aio_lio_opcode == IO_CMD_PREAD;
+	const struct iovec *iov = vector ? iocb->u.c.buf : &one;
+	int n_iov = vector ? (int)iocb->u.c.nbytes : 1, n = 0;
+	ssize_t ret;
+
+	for (; n < n_iov && n_max > 0; n++) {
+		cut[n] = iov[n];
+		if (cut[n].iov_len > n_max)
+			cut[n].iov_len = n_max;
+		n_max -= cut[n].iov_len;
+	}
+	ret = read ? preadv(iocb->aio_fildes, cut, n, iocb->u.c.offset)
+		   : pwritev(iocb->aio_fildes, cut, n, iocb->u.c.offset);
+	return ret < 0 ? -errno : ret;
+}
+
+static long complete(const struct iocb *iocb)
+{
+	if (!is_rw(iocb))
+		return fdatasync(iocb->aio_fildes) ? -errno : 0;
+	if ((iocb->aio_rw_flags & RWF_NOWAIT) && kernel.event_nowait && is_its_turn())
+		return kernel.event_nowait;
+	if (kernel.event_any)
+		return kernel.event_any;
+	return transfer(iocb, kernel.short_max ? kernel.short_max : SIZE_MAX);
+}
+
+int io_getevents(io_context_t ctx, long min_nr, long nr, struct io_event *events,
+		 struct timespec *timeout)
+{
+	long n = 0;
+
+	(void)ctx;
+	assert_int_equal(min_nr, 0);
+	assert_int_equal(timeout->tv_sec + timeout->tv_nsec, 0);
+	if (kernel.hold)
+		return 0;
+	while (n < nr && n_queued > 0) {
+		struct iocb *iocb = queue[--n_queued]; /* in whatever order it likes */
+
+		events[n].data = iocb->data;
+		events[n].obj = iocb;
+		events[n].res = (unsigned long)complete(iocb);
+		n++;
+	}
+	return (int)n;
+}
+
+static char dir[PATH_MAX], path[PATH_MAX + 64];
+
+static void make(struct rig *rig)
+{
+	struct store_params p = {.kind = STORE_KIND_AIO, .path = path};
+
+	memset(&kernel, 0, sizeof(kernel));
+	n_queued = 0;
+	kernel.room = ROOM;
+	rig_file(path, DISK_BYTES);
+	rig_open(rig, &p);
+}
+
+static void run(struct rig *rig, uint64_t seed)
+{
+	rig_random(rig, seed, N_ROUNDS);
+	assert_true(kernel.n_calls > N_ROUNDS / 2);
+	assert_int_equal(kernel.n_sleepy, 0); /* an lcore never calls what may sleep */
+	rig_close(rig);
+}
+
+static void test_plain(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	run(&rig, 0xfa017);
+	assert_true(kernel.n_fdsync > 0);
+	assert_true(kernel.n_dsync > 0);
+}
+
+static void test_partial_batches(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	kernel.take_max = 3;
+	run(&rig, 0xfa018);
+}
+
+static void test_little_room(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	kernel.room = 2;
+	run(&rig, 0xfa019);
+}
+
+static void test_short(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	kernel.short_max = 3 * 512;
+	run(&rig, 0xfa01a);
+	assert_true(kernel.n_calls > 10 * N_ROUNDS);
+}
+
+static void test_eagain_events(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	kernel.event_nowait = -EAGAIN;
+	run(&rig, 0xfa01b);
+	make(&rig);
+	kernel.event_nowait = -EAGAIN;
+	kernel.every = 3;
+	kernel.short_max = 8192;
+	run(&rig, 0xfa01c);
+}
+
+/* No RWF_NOWAIT here, says io_submit(): a file system without it. */
+static void test_eopnotsupp_at_once(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	kernel.submit_nowait = -EOPNOTSUPP;
+	rig_random(&rig, 0xfa01d, N_ROUNDS);
+	assert_int_equal(kernel.n_sleepy, 0);
+	assert_in_range(kernel.n_calls, 1, 2 * N_ROUNDS);
+	rig_close(&rig);
+}
+
+/* The same, says the completion: device mapper, or a file that falls back to buffered I/O. */
+static void test_eopnotsupp_events(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	kernel.event_nowait = -EOPNOTSUPP;
+	rig_random(&rig, 0xfa01e, N_ROUNDS);
+	assert_int_equal(kernel.n_sleepy, 0);
+	rig_close(&rig);
+	make(&rig);
+	kernel.event_nowait = -EOPNOTSUPP;
+	kernel.every = 5;
+	rig_random(&rig, 0xfa01f, N_ROUNDS);
+	assert_int_equal(kernel.n_sleepy, 0);
+	rig_close(&rig);
+}
+
+static void test_no_fdsync(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	kernel.submit_fdsync = -EINVAL;
+	run(&rig, 0xfa020);
+	assert_int_equal(kernel.n_fdsync, 0);
+}
+
+static void test_errors(void **state)
+{
+	uint8_t *buf = aligned_alloc(4096, 8192);
+	struct rig rig;
+
+	(void)state;
+	assert_non_null(buf);
+	memset(buf, 0, 8192);
+	make(&rig);
+	kernel.event_any = -EIO;
+	assert_int_equal(rig_rw(&rig, STORE_READ, 0, buf, 4096), -EIO);
+	assert_int_equal(rig_rw(&rig, STORE_WRITE, 0, buf + 1, 4096), -EIO);
+	assert_int_equal(rig_rw(&rig, STORE_READ, 0, buf + 1, 4096), -EIO);
+	kernel.event_any = -ENOSPC;
+	assert_int_equal(rig_rw(&rig, STORE_WRITE, 0, buf, 4096), -ENOSPC);
+	kernel.event_any = 0;
+	kernel.submit_nowait = -EFAULT;
+	assert_int_equal(rig_rw(&rig, STORE_READ, 0, buf, 4096), -EFAULT);
+	kernel.submit_nowait = 0;
+	assert_int_equal(rig_n_errors(&rig), 5);
+	/* Bounce buffers have come back: as many as ever can be used. */
+	for (unsigned int i = 0; i < 40; i++)
+		assert_int_equal(rig_rw(&rig, STORE_READ, 0, buf + 1, 4096), 0);
+	rig_close(&rig);
+	free(buf);
+}
+
+/* A full context is not asked again and again, only when something has come out of it. */
+static void test_full_context(void **state)
+{
+	struct store_io ios[8], *list[8], *got[8];
+	struct iovec iov[8];
+	uint8_t *buf = aligned_alloc(4096, 8 * 4096);
+	unsigned int n_calls;
+	struct rig rig;
+
+	(void)state;
+	assert_non_null(buf);
+	make(&rig);
+	kernel.room = 4;
+	kernel.hold = true;
+	memset(ios, 0, sizeof(ios));
+	for (unsigned int i = 0; i < 8; i++) {
+		iov[i] = (struct iovec){buf + i * 4096, 4096};
+		ios[i].op = STORE_READ;
+		ios[i].iov = &iov[i];
+		ios[i].n_iov = 1;
+		ios[i].offset_bytes = i * 4096;
+		ios[i].n_bytes = 4096;
+		list[i] = &ios[i];
+	}
+	rig_submit(&rig, list, 6);
+	n_calls = kernel.n_calls;
+	for (unsigned int i = 0; i < 1000; i++)
+		assert_int_equal(rig_reap(&rig, got, 8), 0);
+	rig_submit(&rig, list + 6, 2);
+	assert_int_equal(kernel.n_calls, n_calls);
+	kernel.hold = false;
+	rig_wait(&rig, list, 8);
+	rig_close(&rig);
+	free(buf);
+}
+
+/* Bounce buffers are filled and emptied a little at a time, however many wait for it. */
+static void test_bounce_turns(void **state)
+{
+	enum { N = 16, EACH = 512 << 10 };
+	struct store_io *ios = calloc(N, sizeof(*ios)), *list[N], *got[N];
+	struct iovec iov[N];
+	uint8_t *buf = calloc(1, (size_t)N * EACH + 4096);
+	struct rig rig;
+
+	(void)state;
+	assert_true(ios && buf);
+	make(&rig);
+	for (int op = STORE_READ; op <= STORE_WRITE; op++) {
+		unsigned int n_ended = 0, n_turns = 1;
+
+		for (unsigned int i = 0; i < N; i++) {
+			iov[i] = (struct iovec){buf + 1 + (size_t)i * EACH, EACH};
+			ios[i] = (struct store_io){.op = (uint8_t)op,
+						   .n_iov = 1,
+						   .offset_bytes = (uint64_t)i * EACH,
+						   .n_bytes = EACH,
+						   .iov = &iov[i]};
+			list[i] = &ios[i];
+		}
+		rig_submit(&rig, list, N);
+		while (n_ended < N && n_turns < 100000) {
+			n_ended += rig_reap(&rig, got, N);
+			n_turns++;
+		}
+		assert_int_equal(n_ended, N);
+		/* At most 256 KiB at a time. */
+		assert_in_range(n_turns, (unsigned int)N * EACH / (256u << 10), 99999);
+	}
+	rig_close(&rig);
+	free(ios);
+	free(buf);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	rig_dir(".", dir, sizeof(dir));
+	snprintf(path, sizeof(path), "%s/disk", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	unlink(path);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_partial_batches),
+		cmocka_unit_test(test_little_room),
+		cmocka_unit_test(test_short),
+		cmocka_unit_test(test_eagain_events),
+		cmocka_unit_test(test_eopnotsupp_at_once),
+		cmocka_unit_test(test_eopnotsupp_events),
+		cmocka_unit_test(test_no_fdsync),
+		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_full_context),
+		cmocka_unit_test(test_bounce_turns),
+	};
+
+	return cmocka_run_group_tests_name("store_fault", tests, setup, teardown);
+}
