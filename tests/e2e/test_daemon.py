@@ -185,38 +185,38 @@ def test_check_config():
         ({"memory": 256, "log_level": "info", "devices": [{"name": "d", **DISK}]}, 0,
          "ok, 1 disk"),
         ("", 1, "vhostd.json:1: "),
-        ('{"memory": 64,\n "log_level": }', 1, "vhostd.json:2: "),
-        ('{"memory": 64}\nx', 1, "vhostd.json:2: "),
+        ('{"memory": 64,\n "log_level": }', 2, "vhostd.json:2: "),
+        ('{"memory": 64}\nx', 2, "vhostd.json:2: "),
         ("[]", 1, "is not a JSON object"),
-        ('{\n "memry": 64}', 1, 'vhostd.json:2: memry: unknown key; did you mean "memory"?'),
-        ('{"memory": "64"}', 1, 'memory: "64" is not a whole number'),
-        ('{"memory": 5}', 1, 'memory: "5" is not a number of MB from 32'),
-        ('{"memory": 64, "memory": 65}', 1, "memory: the key stands here twice"),
-        ('{"hugepages": "yes"}', 1, 'hugepages: "yes" is not true or false'),
-        ('{"poll": "adaptive"}', 1, '"adaptive" is not in this version; use busy'),
-        ('{"poll": "lazy"}', 1, "use busy"),
-        ('{"lcores": "0-"}', 1, 'lcores: "0-" is not a list of CPUs'),
-        ('{"lcores": "127"}', 1, "CPU 127 does not exist"),
-        ('{"log_level": "loud"}', 1, "none of err, warning, notice, info, debug"),
-        ('{"control_mode": "0888"}', 1, "octal"),
-        ('{"control_mode": 384}', 1, "control_mode: 384 is not a string"),
-        ('{"socket_group": "no such group"}', 1, "there is no group"),
-        ('{"state_dir": "relative"}', 1, "is not an absolute path"),
-        ('{"socket_dir": "/%s"}' % ("x" * 120), 1, "is longer than the 107 bytes"),
-        ('{"devices": {}}', 1, "devices: is not a list"),
-        ('{"devices": [5]}', 1, "devices[0]: is not an object"),
-        ('{"devices": [\n{"name": "a"}]}', 1, "vhostd.json:2: devices[0].backend: missing"),
-        ({"devices": [{"name": "d", **DISK, "blocksize": 512}]}, 1,
+        ('{\n "memry": 64}', 2, 'vhostd.json:2: memry: unknown key; did you mean "memory"?'),
+        ('{"memory": "64"}', 2, 'memory: "64" is not a whole number'),
+        ('{"memory": 5}', 2, 'memory: "5" is not a number of MB from 32'),
+        ('{"memory": 64, "memory": 65}', 2, "memory: the key stands here twice"),
+        ('{"hugepages": "yes"}', 2, 'hugepages: "yes" is not true or false'),
+        ('{"poll": "adaptive"}', 2, '"adaptive" is not in this version; use busy'),
+        ('{"poll": "lazy"}', 2, "use busy"),
+        ('{"lcores": "0-"}', 2, 'lcores: "0-" is not a list of CPUs'),
+        ('{"lcores": "127"}', 2, "CPU 127 does not exist"),
+        ('{"log_level": "loud"}', 2, "none of err, warning, notice, info, debug"),
+        ('{"control_mode": "0888"}', 2, "octal"),
+        ('{"control_mode": 384}', 2, "control_mode: 384 is not a string"),
+        ('{"socket_group": "no such group"}', 2, "there is no group"),
+        ('{"state_dir": "relative"}', 2, "is not an absolute path"),
+        ('{"socket_dir": "/%s"}' % ("x" * 120), 2, "is longer than the 107 bytes"),
+        ('{"devices": {}}', 2, "devices: is not a list"),
+        ('{"devices": [5]}', 2, "devices[0]: is not an object"),
+        ('{"devices": [\n{"name": "a"}]}', 2, "vhostd.json:2: devices[0].backend: missing"),
+        ({"devices": [{"name": "d", **DISK, "blocksize": 512}]}, 2,
          'devices[0].blocksize: unknown key; did you mean "block_size"?'),
         ('{"devices": [\n {"name": "d", "backend": "null", "size": "1G",\n'
-         '  "block_size": 1000}]}', 1,
+         '  "block_size": 1000}]}', 2,
          "vhostd.json:3: devices[0].block_size: 1000 is neither 512 nor 4096"),
         ('{"devices": [\n {"name": "d", "backend": "null", "size": "1G"},\n'
-         ' {"backend": "null",\n  "name": "d", "size": "1G"}]}', 1,
+         ' {"backend": "null",\n  "name": "d", "size": "1G"}]}', 2,
          'vhostd.json:4: devices[1].name: "d" is devices[0]\'s already'),
-        ({"devices": [{"name": "d", **DISK, "lcores": "99"}]}, 1,
+        ({"devices": [{"name": "d", **DISK, "lcores": "99"}]}, 2,
          "devices[0].lcores: \"99\" is not among the daemon's lcores"),
-        ({"devices": [{"name": "x" * 64, **DISK}]}, 1, "longer than 107 bytes"),
+        ({"devices": [{"name": "x" * 64, **DISK}]}, 2, "longer than 107 bytes"),
     ]
     # A directory so deep that a long disk's name has no room in sun_path.
     with Daemon(start=False) as daemon:
@@ -230,7 +230,7 @@ def test_check_config():
             expect(code, wanted_code, f"{config}: {text}")
             assert wanted in text, f"{config}: {text!r} doesn't say {wanted!r}"
         code, text = daemon.run("--config", daemon.path("none.json"), "--check-config")
-        assert code == 1 and "none.json: No such file" in text, text
+        assert code == 2 and "none.json: No such file" in text, text
         assert not os.path.exists(daemon.control)
 
 
@@ -248,10 +248,10 @@ def test_command_line():
             (["--nonsense"], 2, "--nonsense is not an option"),
             (["--memory"], 2, "--memory needs a value"),
             (["stray"], 2, "stray is not an option"),
-            (["--memory", "lots"], 1, '--memory: "lots" is not a number'),
-            (["--poll", "adaptive"], 1, "not in this version; use busy"),
-            (["--lcores", "x"], 1, '--lcores: "x"'),
-            (["--control", "/" + "x" * 108], 1, "--control: ")]:
+            (["--memory", "lots"], 2, '--memory: "lots" is not a number'),
+            (["--poll", "adaptive"], 2, "not in this version; use busy"),
+            (["--lcores", "x"], 2, '--lcores: "x"'),
+            (["--control", "/" + "x" * 108], 2, "--control: ")]:
         got, text = run_bare(*args)
         expect(got, code, f"{args}: {text}")
         assert wanted in text, f"{args}: {text!r} doesn't say {wanted!r}"

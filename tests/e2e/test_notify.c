@@ -58,7 +58,7 @@ static void report(const struct vfe_io *io)
 {
 	const struct vfe_ring_counters *c = &io->ring->counters;
 
-	print_message("%" PRIu64 " requests: %" PRIu64 " kicks (%" PRIu64 " suppressed), %" PRIu64
+	print_message("# %" PRIu64 " requests: %" PRIu64 " kicks (%" PRIu64 " suppressed), %" PRIu64
 		      " interrupts, %" PRIu64 " sleeps\n",
 		      c->n_used, c->n_kicks, c->n_kicks_suppressed, c->n_interrupts, c->n_waits);
 }
