@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/thread_role.h"
+#include "device/guest_map.h"
 #include "engine/lane.h"
 #include "vhostd/limits.h"
 
@@ -40,7 +41,7 @@ struct endpoint {
 	struct device *device; /* CTRL's */
 	/* Connections accepted so far, times two; odd: no more are. VHOST adds 2, CTRL sets 1. */
 	atomic_uint gate;
-	atomic_uint n_live_maps;     /* VHOST adds, CTRL subtracts */
+	struct map_usage map_usage;
 	struct conn *conn;           /* VHOST's: the front end connected now */
 	struct log_limit refusals;   /* VHOST's */
 	struct log_limit complaints; /* VHOST's and CTRL's */

@@ -11,9 +11,10 @@
 #include "device/events.h"
 #include "engine/guest_fault.h"
 
-/* Both keep our address space of 128 TiB from being filled by sparse files. */
-#define GUEST_BYTES_MAX ((uint64_t)2 << 40) /* of one region */
-#define LIVE_MAPS_MAX   8                   /* of one endpoint */
+/* Of one endpoint; they keep our address space of 128 TiB, and the kernel's limit of 65530
+ * mappings, from being used up by sparse files. */
+#define LIVE_BYTES_MAX ((uint64_t)16 << 40)
+#define LIVE_MAPS_MAX  512
 
 struct queue_map_use {
 	struct map_use use;
@@ -43,8 +44,6 @@ static const char *region_fd_check(const struct guest_map_region *r, size_t *ret
 		       "hugetlbfs)";
 	if (fstat(r->fd, &st) || fstatfs(r->fd, &fs))
 		return "a memory region's descriptor can't be examined";
-	if (r->size_bytes > GUEST_BYTES_MAX)
-		return "a memory region is larger than 2 TiB";
 	if (r->mmap_offset > UINT64_MAX - r->size_bytes ||
 	    r->mmap_offset + r->size_bytes > (uint64_t)st.st_size)
 		return "a memory region is longer than its file";
@@ -96,18 +95,24 @@ static void unmap_done(struct job *job)
 }
 
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				atomic_uint *n_live, const char **ret_fault)
+				struct map_usage *usage, const char **ret_fault)
 {
 	struct guest_map *map;
+	uint64_t n_bytes = 0;
 
-	*ret_fault = "requests in flight hold too many earlier memory tables";
-	if (atomic_load_explicit(n_live, memory_order_relaxed) >= LIVE_MAPS_MAX)
+	for (unsigned int i = 0; i < n_regions; i++)
+		n_bytes += regions[i].size_bytes < LIVE_BYTES_MAX ? regions[i].size_bytes
+								  : LIVE_BYTES_MAX;
+	*ret_fault = "memory tables of more than 16 TiB, or more than 512, are in use";
+	if (atomic_load_explicit(&usage->n_maps, memory_order_relaxed) >= LIVE_MAPS_MAX ||
+	    atomic_load_explicit(&usage->n_bytes, memory_order_relaxed) + n_bytes > LIVE_BYTES_MAX)
 		return NULL;
 	*ret_fault = "memory is short";
 	map = calloc(1, sizeof(*map));
 	if (!map)
 		return NULL;
-	map->n_live = n_live;
+	map->usage = usage;
+	map->n_bytes = n_bytes;
 	atomic_init(&map->refs, 1);
 	msg_init(&map->drop_msg, EVENT_MAP_DROP);
 	map->mem.n_regions = n_regions;
@@ -119,7 +124,8 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	*ret_fault = guest_mem_check(&map->mem);
 	if (*ret_fault)
 		goto unmap;
-	atomic_fetch_add_explicit(n_live, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&usage->n_maps, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&usage->n_bytes, n_bytes, memory_order_relaxed);
 	return map;
 
 unmap:
@@ -137,7 +143,8 @@ void guest_map_put(struct guest_map *map, struct jobs *jobs)
 {
 	if (atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	atomic_fetch_sub_explicit(map->n_live, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&map->usage->n_maps, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&map->usage->n_bytes, map->n_bytes, memory_order_relaxed);
 	job_start(jobs, &map->unmap_job, "unmap", unmap_run, unmap_done);
 }
 

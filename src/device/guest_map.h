@@ -13,6 +13,12 @@
 #include "engine/queue.h"
 #include "pure/guest_mem.h"
 
+/** The maps of one endpoint that have not been given up. VHOST adds, CTRL subtracts. */
+struct map_usage {
+	atomic_uint n_maps;
+	_Atomic uint64_t n_bytes;
+};
+
 struct guest_map {
 	struct guest_mem mem; /* host addresses are inside the mappings */
 	struct {
@@ -21,7 +27,8 @@ struct guest_map {
 		size_t page_bytes;
 	} maps[GUEST_MEM_REGIONS_MAX];
 	atomic_uint refs;
-	atomic_uint *n_live; /* of its endpoint, this one included */
+	struct map_usage *usage;
+	uint64_t n_bytes;    /* of all regions */
 	struct msg drop_msg; /* EVENT_MAP_DROP */
 	struct job unmap_job;
 };
@@ -35,10 +42,10 @@ struct guest_map_region {
 	int fd; /* the caller's */
 };
 
-/** Maps the regions; one reference, the connection's. *n_live counts the maps of an endpoint that
- *  have not been given up; it outlives them. NULL with *ret_fault saying what is wrong. */
+/** Maps the regions; one reference, the connection's. *usage
+ *  outlives the map. NULL with *ret_fault saying what is wrong. */
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				atomic_uint *n_live, const char **ret_fault) IN_VHOST;
+				struct map_usage *usage, const char **ret_fault) IN_VHOST;
 
 /** One more reference. */
 void guest_map_get(struct guest_map *map) IN_VHOST;

@@ -9,12 +9,14 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -67,6 +69,25 @@ static int open_fd(const struct store_params *p, struct aio_store *s, struct err
 	if (s->fd < 0)
 		return error_set(err, VHOSTD_ERR_STORE, "path: %s: %s", p->path, strerror(errno));
 	return 0;
+}
+
+/* The kernel opens a read-only device for writing, and lets the writes fail. */
+static int check_writable(const struct store_params *p, const struct aio_store *s,
+			  struct error *err)
+{
+	int readonly = 0;
+
+	if (!s->is_block_device || p->readonly || ioctl(s->fd, BLKROGET, &readonly) || !readonly)
+		return 0;
+	return error_set(err, VHOSTD_ERR_STORE, "path: %s is a read-only device; use readonly",
+			 p->path);
+}
+
+static bool is_in_memory(const struct aio_store *s)
+{
+	struct statfs fs;
+
+	return !s->is_block_device && fstatfs(s->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
 }
 
 static int lock_image(const struct store_params *p, const struct aio_store *s, struct error *err)
@@ -239,8 +260,9 @@ static int aio_open(const struct store_params *p, struct store **ret_store, stru
 	offload_group_init(&s->offload, p->offload);
 	if (open_fd(p, s, err))
 		goto free_store;
-	if (lock_image(p, s, err))
+	if (check_writable(p, s, err) || lock_image(p, s, err))
 		goto close_fd;
+	s->in_memory = is_in_memory(s);
 	if (s->direct)
 		find_alignment(s);
 	else

@@ -19,6 +19,7 @@ struct aio_store {
 	uint32_t block_size_bytes; /* the guest's */
 	uint32_t memory_alignment; /* of buffers, for O_DIRECT */
 	uint32_t offset_alignment; /* of lengths and offsets */
+	bool in_memory;            /* tmpfs: no RWF_NOWAIT, and nothing to wait for */
 	atomic_bool nowait;        /* RWF_NOWAIT works, else helpers read and write; lcores
 				    * switch it off */
 	struct offload_group offload;

@@ -12,7 +12,8 @@
  *
  * Short reads and writes go on where they stopped. What the io_context has no room for, or what
  * waits for a bounce buffer or to be copied, waits in a list of the channel; reap goes on with it.
- * Where there is no RWF_NOWAIT, helpers do all reads and writes: io_submit() might sleep.
+ * Where there is no RWF_NOWAIT, helpers do all reads and writes, because io_submit() might sleep;
+ * but not on tmpfs, which copies memory.
  */
 #include <errno.h>
 #include <libaio.h>
@@ -187,7 +188,7 @@ static void prepare_rw(struct aio_channel *ch, struct store_io *io)
 		io_prep_preadv(&a->iocb, s->fd, io->iov, io->n_iov, at);
 	else
 		io_prep_pwritev(&a->iocb, s->fd, io->iov, io->n_iov, at);
-	a->iocb.aio_rw_flags = RWF_NOWAIT;
+	a->iocb.aio_rw_flags = s->in_memory ? 0 : RWF_NOWAIT;
 	if (io->op == STORE_WRITE && (io->flags & STORE_IO_FUA))
 		a->iocb.aio_rw_flags |= RWF_DSYNC;
 	a->iocb.data = io;
@@ -229,7 +230,9 @@ static struct iocb *route_rw(struct aio_channel *ch, struct store_io *io) IN_LCO
 {
 	const struct aio_store *s = store_of(ch);
 
-	if (!s->direct || !atomic_load_explicit(&s->nowait, memory_order_relaxed)) {
+	bool nowait = atomic_load_explicit(&s->nowait, memory_order_relaxed);
+
+	if (!s->direct || !(nowait || s->in_memory)) {
 		offload(ch, io);
 		return NULL;
 	}
