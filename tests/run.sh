@@ -11,7 +11,8 @@ usage() {
 
 	Without an option: everything but what is named below; about ten minutes on two cores.
 
-	  --suite NAME   only this suite of the plain build: unit, e2e, peer, guest or style
+	  --suite NAME   only this suite of the plain build: unit, e2e, peer, guest, model
+	                 or style
 	  --fuzz SECONDS each libFuzzer target for so long, after the corpus
 	  --no-install   don't install packages
 	  --help
@@ -22,7 +23,7 @@ packages=(
 	gcc clang libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck meson ninja-build
 	pkg-config python3 libdpdk-dev libaio-dev libjson-c-dev libcmocka-dev scdoc
 	qemu-system-x86 qemu-utils qemu-system-common seabios busybox-static e2fsprogs fio cpio
-	kmod syslinux-common syslinux mtools dosfstools fdisk util-linux
+	kmod syslinux-common syslinux mtools dosfstools fdisk util-linux spin
 )
 
 suite=
@@ -98,6 +99,7 @@ plain_suites() {
 	run build style --suite style --num-processes 2
 	run build e2e --suite e2e --num-processes 2
 	run build peer --suite peer --num-processes 2
+	run build model --suite model --num-processes 1
 	run build guest --suite guest --num-processes 1
 }
 

@@ -173,7 +173,6 @@ static struct offload_task *wait_for_task(struct offload *o)
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += OFFLOAD_IDLE_S;
-	o->n_idle++;
 	while (!o->handed && !o->stop && ret != ETIMEDOUT)
 		ret = pthread_cond_timedwait(&o->work, &o->lock, &until);
 	o->n_idle--;
@@ -208,6 +207,7 @@ static void *helper_thread(void *arg)
 			push(&done->head, task);
 			task = next;
 		}
+		o->n_idle++;
 	}
 	o->n_threads--;
 	pthread_cond_signal(&o->ended);
@@ -227,8 +227,10 @@ static bool spawn(struct offload *o)
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	ret = pthread_create(&thread, &attr, helper_thread, o);
 	pthread_attr_destroy(&attr);
-	if (ret == 0)
+	if (ret == 0) {
 		o->n_threads++;
+		o->n_idle++; /* from now on: another may take the task it was made for */
+	}
 	return ret == 0;
 }
 

@@ -1,72 +1,87 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A model of how a disk is deleted, for spin (tests/model/check runs it). One disk name on one lcore:
- * added, deleted by force, added again and deleted again, while front ends connect, start and stop a
- * ring, replace their memory, hang up and reconnect as they please, and the store hangs at any
- * moment, for a while or for ever.
+ * A model of how a disk is deleted, for spin (tests/model/check runs it). One disk name on one
+ * lcore: added, deleted by force, added and deleted again, at any moment, while front ends connect,
+ * start and stop a ring, replace their memory, hang up and reconnect as they please, and the store
+ * takes as long as it likes.
  *
  *   process  stands for
  *   LCORE    engine/lcore.c:poll_loop, engine/lane.c:lane_turn, engine/queue.c
- *   CTRL     device/registry_events.c:handle_event, device/device.c, registry_add and registry_del
+ *   CTRL     device/registry_events.c:handle_event, device/device.c, registry_add, registry_del; the
+ *            operator, too
  *   JOB      device/job.c:job_thread with device_open() or device_close() (device/device_open.c), and
  *            in it rte_vhost_driver_unregister() of librte_vhost 22.11 with its retry loop
  *   VHOST    librte_vhost's fd_man.c:fdset_event_dispatch, socket.c:vhost_user_server_new_connection
- *            and vhost_user_read_cb, with our device/endpoint.c and device/conn.c in them
- *   STORE    a backing file: answers requests, hangs
- *   FE       the front ends: hostile in that they send anything at any time
+ *            and vhost_user_read_cb, with our device/endpoint.c and device/conn.c in them; the front
+ *            ends, too: what they do is what the event thread finds when it looks
+ *   STORE    a backing file
  *
  * What is checked:
- *   deadlock    whoever rests, rests where it may: LCORE, CTRL and VHOST at the head of their loops,
- *               a JOB also in open() or close() of the store
+ *   rest        with SILENCE, from some moment on nothing more comes from the store and from front
+ *               ends. Then all come to rest where they may: LCORE, CTRL and VHOST at the head of
+ *               their loops, a JOB also in open() or close() of the store
  *   assertions  no use of a queue, lane, store, connection, disk or librte_vhost socket that was
  *               freed; no ring attached while requests of an earlier one are in flight; no store
  *               closed under a request; no event that the state table of the disk calls a bug
- *   ltl ends    each deletion ends, unless the store never answers
- *   ltl base    each GET_VRING_BASE that was put off is answered, or its connection ends, unless the
- *               store never answers
- *   waits       all that LCORE and CTRL do between two looks at their inboxes stands in d_steps, and
- *               spin reports a statement that blocks inside of one, a full mailbox too: they wait for
- *               nobody
+ *   no waiting  what LCORE and CTRL do between two looks at their inboxes stands in d_steps, and spin
+ *               reports a statement that blocks inside of one: they wait for nobody
+ *   ltl ends    the store answering in the end, each deletion ends
+ *   ltl base    and each GET_VRING_BASE that was put off is answered, or its connection ends
  *
  * What is left out:
  *   - Identities are never used again: freed is freed for good, so that each use after it is seen.
- *     The numbers of file descriptors are left out with that.
- *   - One ring, one lcore, one request in flight. A turn of the lcore that finds nothing is no step.
- *   - Mailboxes are FIFOs (engine/mbox.h); sending is one step. Memory is sequentially consistent.
- *   - vhost_user.mutex, conn_mutex and access_lock are there; fd_mutex and our list's lock are held for
- *     single steps. A mutex goes to who waits for it before its last owner has it again: pthreads do
- *     not promise that, but an owner does not win for ever.
- *   - librte_vhost looks at vhost_user.mutex on a connection's first message; here on each.
+ *     The numbers of file descriptors are left out with that; an entry of the fdset is its own.
+ *   - One ring, one lcore, one request in flight. A turn of the lcore that finds nothing is no step,
+ *     and one that finds something is one step until a queue has drained.
+ *   - Mailboxes are FIFOs (engine/mbox.h), sending is one step, memory is sequentially consistent.
+ *   - vhost_user.mutex, conn_mutex and access_lock are there; fd_mutex and the lock of our list of
+ *     endpoints are held for single steps.
+ *   - Who wants a mutex gets it before its last owner has it again, and unregister finds the listener
+ *     idle before the next front end is refused. Neither is promised, each fails with a probability
+ *     that vanishes with the number of tries.
+ *   - librte_vhost wants vhost_user.mutex for a connection's first message; here for each.
  *   - Guest maps, call descriptors, resizing, and the JOBs that close sockets or unmap memory.
  *
  * Each BROKEN_ macro breaks one rule, and spin must find out:
- *   BROKEN_CTRL_UNREGISTERS  CTRL unregisters by itself, while VHOST waits for CTRL
+ *   BROKEN_CTRL_UNREGISTERS  CTRL unregisters by itself, and VHOST waits for CTRL
  *   BROKEN_LCORE_WAITS       the lcore interrupts by rte_vhost_vring_call(), which takes access_lock
  *   BROKEN_VHOST_WAITS       VHOST waits for the drain before it answers GET_VRING_BASE
  *   BROKEN_FREE_EARLY        the lcore says "drained" before it lets go of the lane
  *   BROKEN_NO_GATE           connections are not refused before the socket is removed
  *   BROKEN_NO_HOLD           a new connection's ring is attached at once
  */
+#ifndef N_DISKS
 #define N_DISKS 2 /* lives of the disk */
-#define N_CONNS 3
-#define N_RUNS	3 /* starts of a ring */
+#define N_CONNS 2 /* accepted in all */
+#define N_RUNS  2 /* starts of a ring */
+#endif
+#if N_CONNS == 2
+#define EACH_CONN(X, op) X(0) op X(1)
+#else
+#define EACH_CONN(X, op) X(0) op X(1) op X(2)
+#endif
+#if N_RUNS == 2
+#define EACH_RUN(X, op) X(0) op X(1)
+#else
+#define EACH_RUN(X, op) X(0) op X(1) op X(2)
+#endif
 #define NONE	9
 #define LISTENER 8
 
 mtype = {
 	ATTACH, STOP, SWAP_MAP,                                       /* to LCORE */
 	OPENED, CLOSED, RUN_START, RUN_STOP, DRAINED, JOB_DONE,       /* to CTRL */
-	NEW, LISTENING, ATTACHING, RUNNING, QUIESCING, REMOVING, GONE, /* enum device_state */
+	NEW, LISTENING, ATTACHING, RUNNING, QUIESCING, REMOVING,     /* enum device_state */
+	GONE,
 	MADE, HELD, ATTACHED, STOPPING,                               /* enum run_state */
 	POLLING, DRAINING,                                            /* enum queue_state */
 	KICK, SET_MEM_TABLE, GET_VRING_BASE,                          /* from a front end */
 	OPEN, CLOSE,                                                  /* a JOB's work */
-	UP, DOWN, FREED
+	FREED
 }
 
 chan inbox = [3] of { mtype, byte };          /* lcore->inbox: a run */
-chan events = [14] of { mtype, byte };         /* registry_params.events: a connection or run */
-chan backlog = [N_CONNS] of { byte };         /* of the listening socket */
+chan events = [14] of { mtype, byte };        /* registry_params.events: a connection or run */
 
 /* The disk. There is one at a time: which life of it has what. */
 byte disk = NONE;         /* struct device */
@@ -86,13 +101,12 @@ bool gate_closed = false;
 /* Connections. */
 byte conn_disk[N_CONNS];  /* conn->endpoint */
 mtype conn[N_CONNS];      /* struct conn: 0, OPEN, CLOSED (CTRL knows), FREED */
-mtype peer[N_CONNS];      /* the front end's end: 0, UP, DOWN */
-bool shut[N_CONNS];       /* our end was shut down or closed */
-mtype msg[N_CONNS];       /* in the socket */
+bool shut[N_CONNS];       /* conn->sock was shut down by us */
+byte n_conns = 0;
 
 /* Runs. */
 byte run_conn[N_RUNS];    /* run->conn */
-mtype ring[N_RUNS];        /* CTRL's: 0, MADE, HELD, ATTACHED, STOPPING, FREED */
+mtype ring[N_RUNS];       /* CTRL's: 0, MADE, HELD, ATTACHED, STOPPING, FREED */
 mtype queue[N_RUNS];      /* LCORE's: 0, POLLING, DRAINING */
 bool in_flight[N_RUNS];   /* submitted to the store, not reaped */
 bool ended[N_RUNS];       /* the store has answered */
@@ -112,29 +126,34 @@ bool conn_mutex = false, conn_mutex_wanted = false; /* vsocket->conn_mutex */
 bool access_lock = false;                           /* vq->access_lock */
 byte vsocket = NONE;      /* exists */
 byte listening = NONE;    /* vsocket whose listener is in the fdset */
-bool polled[N_CONNS];     /* the connection is in the fdset */
-bool in_list[N_CONNS];    /* and in vsocket->conn_list */
+bool in_list[N_CONNS];    /* the connection is in the fdset and in vsocket->conn_list */
 byte busy = NONE;         /* the entry of the fdset whose callback runs */
+bool spins = false;       /* unregister has found the listener busy */
 
-bool hangs = false, dead = false; /* the store: for now, for ever */
+#ifdef SILENCE
+bool silent = false;      /* nothing more comes from the store or from front ends */
+#else
+#define silent false
+#endif
 
 /* mbox_send() never waits: the messages are embedded in what they are about. */
 #define SEND(mbox, kind, id) assert(nfull(mbox)); mbox ! kind, id
 
 #define RUN_LISTED(r) (ring[r] == HELD || ring[r] == ATTACHED || ring[r] == STOPPING)
 #define RUN_ALIVE(r)  (ring[r] != 0 && ring[r] != FREED)
-#define BASE_DUE(r)   (wants_base[r] && ring[r] != FREED)
-#define HUNG_UP(c)    (peer[c] == DOWN || shut[c])
 #define deleting      (state == QUIESCING || state == REMOVING)
-#define base_due      (BASE_DUE(0) || BASE_DUE(1) || BASE_DUE(2))
+#define BASE_DUE(r)   wants_base[r]
+#define base_due      (EACH_RUN(BASE_DUE, ||))
 
-ltl ends { [] (deleting -> <> (!deleting || dead)) }
-ltl base { [] (base_due -> <> (!base_due || dead)) }
+#ifndef SILENCE
+ltl ends { [] (deleting -> <> !deleting) }
+ltl base { [] (base_due -> <> !base_due) }
+#endif
 
 /* ------------------------------------------------------------------------------------- LCORE */
 
 #define HAS_WORK(r)                                                                                \
-	(queue[r] != 0 && (ended[r] || (!in_flight[r] && (queue[r] == POLLING || queue[r] == DRAINING))))
+	(queue[r] != 0 && (ended[r] || !in_flight[r]))
 
 inline lcore_attach(r) {
 	assert(RUN_ALIVE(r) && lane == conn_disk[run_conn[r]] && (linked == NONE || linked == lane));
@@ -172,7 +191,12 @@ inline lane_turn() {
 			assert(linked == conn_disk[run_conn[q]]);
 			if
 			:: queue[q] == POLLING && !in_flight[q] -> in_flight[q] = true
-			:: ended[q] -> in_flight[q] = false; ended[q] = false; reaped = true
+			:: ended[q] ->
+				in_flight[q] = false;
+				ended[q] = false;
+#ifdef BROKEN_LCORE_WAITS
+				reaped = true
+#endif
 			:: else
 			fi;
 			if
@@ -187,10 +211,12 @@ inline lane_turn() {
 	q = 0;
 }
 
+#define OFF_LANE(r) queue[r] == 0
+
 inline unlink_lane() {
 	assert(lane == linked);
 	if
-	:: queue[0] == 0 && queue[1] == 0 && queue[2] == 0 -> linked = NONE
+	:: EACH_RUN(OFF_LANE, &&) -> linked = NONE
 	:: else
 	fi
 }
@@ -198,31 +224,29 @@ inline unlink_lane() {
 active proctype LCORE() {
 	mtype kind = 0;
 	byte q = 0, other = 0, drained = NONE;
+#ifdef BROKEN_LCORE_WAITS
 	bool reaped = false;
+#endif
 
 end_poll:
 	do
-	:: nempty(inbox) || HAS_WORK(0) || HAS_WORK(1) || HAS_WORK(2) ->
-		d_step { lcore_messages() }
-		d_step { lane_turn() }
+	:: drained == NONE && (nempty(inbox) || EACH_RUN(HAS_WORK, ||)) ->
+		d_step { lcore_messages(); lane_turn() }
 #ifdef BROKEN_LCORE_WAITS
 		if
 		:: reaped -> !access_lock /* rte_vhost_vring_call() */
 		:: else
 		fi;
+		reaped = false
 #endif
-		reaped = false;
-		if
-		:: drained != NONE ->
+	:: drained != NONE ->
 #ifdef BROKEN_FREE_EARLY
-			d_step { SEND(events, DRAINED, drained); drained = NONE }
-			d_step { unlink_lane() }
+		d_step { SEND(events, DRAINED, drained); drained = NONE }
+		d_step { unlink_lane() }
 #else
-			d_step { unlink_lane() }
-			d_step { SEND(events, DRAINED, drained); drained = NONE }
+		d_step { unlink_lane() }
+		d_step { SEND(events, DRAINED, drained); drained = NONE }
 #endif
-		:: else
-		fi
 	od
 }
 
@@ -233,75 +257,69 @@ end_poll:
 
 /* fdset_try_del() of a connection and what follows; `again` when its callback runs. */
 #define TRY_CONN(c)                                                                                \
-	atomic {                                                                                   \
+	:: atomic {                                                                                \
 		in_list[c] ->                                                                      \
 		if                                                                                 \
 		:: busy == c -> conn_mutex = false; mutex = false; goto again                      \
 		:: else ->                                                                         \
 			assert(vhost_conn != c); /* no callback tells us of this end */            \
-			polled[c] = false;                                                         \
 			in_list[c] = false;                                                        \
-			shut[c] = true;                                                            \
-			msg[c] = 0                                                                 \
+			shut[c] = true                                                             \
 		fi                                                                                 \
 	}
 
+#define IN_LIST(c) in_list[c]
+
 inline unregister() {
-	true;
+	true; /* an inline must not begin with a label */
 again:
 	LOCK(mutex);
 	atomic {
 		if
-		:: busy == LISTENER -> mutex = false; goto again
-		:: else -> listening = NONE
+		:: busy == LISTENER -> mutex = false; spins = true; goto again
+		:: else -> listening = NONE; spins = false
 		fi
 	}
 	LOCK(conn_mutex);
 	do
-	:: TRY_CONN(0)
-	:: TRY_CONN(1)
-	:: TRY_CONN(2)
-	:: !in_list[0] && !in_list[1] && !in_list[2] -> break
+	EACH_CONN(TRY_CONN, )
+	:: !(EACH_CONN(IN_LIST, ||)) -> break
 	od;
 	conn_mutex = false;
-	d_step {
-		do
-		:: nempty(backlog) -> backlog ? c; shut[c] = true; c = 0
-		:: empty(backlog) -> break
-		od;
-		vsocket = NONE
-	}
-	mutex = false
+	d_step { vsocket = NONE; mutex = false }
 }
 
 /* --------------------------------------------------------------------------------------- JOB */
 
-active proctype JOB() {
-	byte c = 0;
+#define IN_FLIGHT(r) in_flight[r]
 
+active proctype JOB() {
 end_idle:
 	do
 	:: job == OPEN ->
 end_open:
-		!hangs;
-		store = disk;
-		lane = disk;
-		listed = disk;
-		LOCK(mutex);
-		vsocket = disk;
-		mutex = false;
-		listening = disk;
-		d_step { job = 0; SEND(events, JOB_DONE, OPEN) }
+		!silent;
+		atomic {
+			!mutex && !mutex_wanted ->
+			store = disk;
+			lane = disk;
+			listed = disk;
+			vsocket = disk
+		}
+		d_step { listening = disk; job = 0; SEND(events, JOB_DONE, OPEN) }
 	:: job == CLOSE ->
 #ifndef BROKEN_CTRL_UNREGISTERS
 		unregister();
 #endif
-		listed = NONE;
-		d_step { assert(linked == NONE); lane = NONE }
+		d_step { /* lane_free() */
+			listed = NONE;
+			assert(EACH_RUN(OFF_LANE, &&));
+			lane = NONE
+		}
 end_close:
-		!hangs;
+		!silent;
 		d_step {
-			assert(!in_flight[0] && !in_flight[1] && !in_flight[2]);
+			assert(!(EACH_RUN(IN_FLIGHT, ||)));
 			store = NONE;
 			job = 0;
 			SEND(events, JOB_DONE, CLOSE)
@@ -366,19 +384,25 @@ inline attach_runs() {
 	held = false;
 }
 
+#define HAS_CONN(r) RUN_LISTED(r) && run_conn[r] == c
+
 inline free_conn_if_done(c) {
 	if
-	:: conn[c] == CLOSED && !(RUN_LISTED(0) && run_conn[0] == c) &&
-	   !(RUN_LISTED(1) && run_conn[1] == c) && !(RUN_LISTED(2) && run_conn[2] == c) ->
-		conn[c] = FREED
+	:: conn[c] == CLOSED && !(EACH_RUN(HAS_CONN, ||)) ->
+		conn[c] = FREED;
+		shut[c] = false;
+		conn_disk[c] = 0
 	:: else
 	fi
 }
 
 inline end_run(r) {
 	ring[r] = FREED;
-	assert(conn[run_conn[r]] == OPEN || conn[run_conn[r]] == CLOSED); /* conn_reply_base() */
-	free_conn_if_done(run_conn[r]);
+	wants_base[r] = false; /* conn_reply_base() */
+	c = run_conn[r];
+	run_conn[r] = 0;
+	free_conn_if_done(c);
+	c = 0;
 	if
 	:: state != QUIESCING -> attach_runs()
 	:: else
@@ -456,7 +480,12 @@ inline handle_event() {
 		i = 0;
 		job_running = false;
 		state = GONE;
-		disk = NONE
+		disk = NONE;
+		n_opened = 0;
+		n_accepted = 0;
+		n_attached = 0;
+		gate_count = 0;
+		gate_closed = false
 	fi;
 	if
 	:: kind != RUN_START && kind != JOB_DONE -> remove_if_quiet()
@@ -472,11 +501,12 @@ inline handle_event() {
 #define ALL_SEEN (n_opened == n_accepted)
 #endif
 
+#define IS_CLOSED(c) conn[c] == CLOSED
+
 inline remove_if_quiet() {
 	if
 	:: state == QUIESCING && disk_conn == NONE && ALL_SEEN && !job_running &&
-	   conn[0] != CLOSED && conn[1] != CLOSED && conn[2] != CLOSED &&
-	   !RUN_LISTED(0) && !RUN_LISTED(1) && !RUN_LISTED(2) ->
+	   !(EACH_CONN(IS_CLOSED, ||)) && !(EACH_RUN(RUN_LISTED, ||)) ->
 		state = REMOVING;
 		job_running = true;
 		job = CLOSE
@@ -488,12 +518,6 @@ inline add() {
 	disk = n_added;
 	n_added++;
 	state = NEW;
-	disk_conn = NONE;
-	n_opened = 0;
-	n_accepted = 0;
-	n_attached = 0;
-	gate_count = 0;
-	gate_closed = false;
 	job_running = true;
 	job = OPEN;
 }
@@ -554,170 +578,146 @@ inline let_go(c) {
 #endif
 }
 
-/* vhost_user_add_connection() with on_new_connection() */
+/* pthread_mutex_lock() by VHOST; in an atomic */
+#define WAIT_FOR(m)                                                                                \
+	if                                                                                         \
+	:: !m                                                                                      \
+	:: else -> m##_wanted = true; !m -> m##_wanted = false                                     \
+	fi
+
+/* vhost_user_add_connection() with on_new_connection(). An old front end has hung up, or has not. */
 inline new_connection() {
-	atomic { d = listed; if :: d == NONE -> goto refused :: else fi }
-	CHECK_ENDPOINT(d);
-	if
-	:: vhost_conn != NONE && HUNG_UP(vhost_conn) -> old = vhost_conn; let_go(old); old = 0
-	:: else
-	fi;
-	if
-	:: vhost_conn != NONE -> goto refused /* a second front end */
-	:: else
-	fi;
 	atomic {
-		CHECK_ENDPOINT(d);
+		listening != NONE && !spins && !others_first && !silent ->
+		busy = LISTENER;
+		assert(listed == listening); /* find_endpoint() */
+		CHECK_ENDPOINT(listed);
 		if
-		:: gate_closed -> goto refused
+		:: vhost_conn == NONE -> goto admit
+		:: vhost_conn != NONE -> goto done /* a second one is refused */
+		:: vhost_conn != NONE -> c = vhost_conn
+		fi
+	}
+	let_go(c);
+admit:
+	atomic {
+		CHECK_ENDPOINT(listed);
+		if
+		:: gate_closed || n_conns == N_CONNS -> goto done
 		:: else -> gate_count++
 		fi
 	}
 	atomic {
-		CHECK_ENDPOINT(d);
+		CHECK_ENDPOINT(listed);
+		c = n_conns;
+		n_conns++;
 		conn[c] = OPEN;
-		conn_disk[c] = d;
+		conn_disk[c] = listed;
 		vhost_conn = c;
 		SEND(events, OPENED, c)
 	}
-	polled[c] = true;
-	conn_mutex_wanted = true;
-	atomic { !conn_mutex -> conn_mutex_wanted = false; assert(vsocket == d); in_list[c] = true }
-	goto accepted;
-refused:
-	shut[c] = true;
-accepted:
-	skip
+	/* No JOB has conn_mutex: it would have found the listener busy. */
+	atomic { assert(!conn_mutex && vsocket == listed); in_list[c] = true }
 }
 
-/* conn_handle() */
-inline handle_message() {
-	if
-	:: m == KICK ->
-		atomic {
-			if
-			:: vhost_run == NONE && n_runs < N_RUNS ->
-				CHECK_ENDPOINT(conn_disk[c]);
-				vhost_run = n_runs;
-				n_runs++;
-				ring[vhost_run] = MADE;
-				run_conn[vhost_run] = c;
-				SEND(events, RUN_START, vhost_run)
-			:: else
-			fi
-		}
-	:: m == SET_MEM_TABLE ->
-		/* vhost_user_lock_all_queue_pairs() is around our handler */
-		access_lock = true;
+/* conn_handle() of SET_VRING_KICK */
+inline start_ring() {
+	CHECK_ENDPOINT(conn_disk[c]);
+	vhost_run = n_runs;
+	n_runs++;
+	ring[vhost_run] = MADE;
+	run_conn[vhost_run] = c;
+	SEND(events, RUN_START, vhost_run)
+}
+
+/* GET_VRING_BASE */
+inline stop_ring() {
+	CHECK_ENDPOINT(conn_disk[c]);
+	wants_base[vhost_run] = true;
+	SEND(events, RUN_STOP, vhost_run);
+	old = vhost_run;
+	vhost_run = NONE
+}
+
+/* SET_MEM_TABLE; vhost_user_lock_all_queue_pairs() is around our handler */
+inline swap_map() {
+	access_lock = true;
+	assert(RUN_ALIVE(vhost_run));
+	SEND(inbox, SWAP_MAP, vhost_run)
+}
+
+/* What a connection may have for us: an end, or a message that may come in that state. */
+#define HAS_ENDED(n) in_list[n] && (shut[n] || vhost_conn != n)
+#define MAY_SEND(n)  (in_list[n] && !shut[n] && vhost_conn == n && !silent)
+#define READABLE(n)                                                                                \
+	:: (HAS_ENDED(n)) || (in_list[n] && !silent) -> busy = n; m = 0                            \
+	:: MAY_SEND(n) && vhost_run != NONE -> busy = n; m = SET_MEM_TABLE                         \
+	:: MAY_SEND(n) && vhost_run != NONE -> busy = n; m = GET_VRING_BASE                        \
+	:: MAY_SEND(n) && vhost_run == NONE && n_runs < N_RUNS -> busy = n; m = KICK
+
+/* vhost_user_read_cb() with on_message() and on_destroy_connection() */
+inline read_connection() {
+	atomic {
 		if
-		:: vhost_run != NONE ->
-			atomic { assert(RUN_ALIVE(vhost_run)); SEND(inbox, SWAP_MAP, vhost_run) }
-			swapped -> swapped = false /* msg_wait(): one turn of an lcore */
-		:: else
+		EACH_CONN(READABLE, )
 		fi;
-		access_lock = false
-	:: m == GET_VRING_BASE ->
-		atomic {
-			if
-			:: vhost_run != NONE ->
-				CHECK_ENDPOINT(conn_disk[c]);
-				wants_base[vhost_run] = true;
-				SEND(events, RUN_STOP, vhost_run);
-				old = vhost_run;
-				vhost_run = NONE
-			:: else -> old = NONE /* answered at once */
-			fi
-		}
+		c = busy
+	}
+	atomic {
+		WAIT_FOR(mutex); /* vhost_driver_callback_get() */
+		if
+		:: m == KICK -> start_ring(); goto done
+		:: m == GET_VRING_BASE -> stop_ring(); goto stopped
+		:: m == SET_MEM_TABLE -> swap_map()
+		:: m == 0 && vhost_conn == c -> goto ends
+		:: m == 0 && vhost_conn != c -> goto let_go_of
+		fi
+	}
+	atomic { swapped -> swapped = false; access_lock = false } /* msg_wait(): one turn */
+	goto done;
+stopped:
 #ifdef BROKEN_VHOST_WAITS
-		old == NONE || ring[old] == FREED;
+	ring[old] == FREED;
 #endif
-		old = 0
-	fi;
-	m = 0
+	goto done;
+ends:
+	let_go(c);
+let_go_of:
+	atomic { WAIT_FOR(conn_mutex); assert(vsocket != NONE); in_list[c] = false }
 }
-
-/* vhost_user_read_cb() when the connection ends, with on_destroy_connection() */
-inline tear_down() {
-	shut[c] = true;
-	if
-	:: vhost_conn == c -> let_go(c)
-	:: else /* let go of already */
-	fi;
-	conn_mutex_wanted = true;
-	atomic { !conn_mutex -> conn_mutex_wanted = false; assert(vsocket == d); in_list[c] = false }
-	polled[c] = false
-}
-
-#define READABLE(n) polled[n] && (msg[n] != 0 || HUNG_UP(n)) -> busy = n; c = n
 
 active proctype VHOST() {
-	byte c = 0, d = NONE, old = 0;
+	byte c = 0, old = 0;
 	mtype m = 0;
+	bool others_first = false;
 
 end_poll:
 	do
-	:: atomic { listening != NONE && nempty(backlog) -> busy = LISTENER; backlog ? c }
-		new_connection();
-		atomic { busy = NONE; c = 0; d = NONE }
-	:: atomic {
-		if
-		:: READABLE(0)
-		:: READABLE(1)
-		:: READABLE(2)
-		fi;
-		d = vsocket
-	}
-		mutex_wanted = true;
-		atomic { !mutex -> mutex_wanted = false } /* vhost_driver_callback_get() */
-		atomic { m = msg[c]; msg[c] = 0 }
-		if
-		:: m != 0 && vhost_conn == c -> handle_message()
-		:: else -> m = 0; tear_down()
-		fi;
-		atomic { busy = NONE; c = 0; d = NONE }
+	:: new_connection(); goto done
+	:: read_connection();
+done:
+		atomic {
+			/* Each round of the fdset serves all that are readable. */
+			others_first = busy == LISTENER && (EACH_CONN(HAS_ENDED, ||));
+			busy = NONE;
+			c = 0;
+			old = 0;
+			m = 0
+		}
 	od
 }
 
-/* ------------------------------------------------------------------------------ STORE and FE */
+/* ------------------------------------------------------------------------------------- STORE */
 
-#define ANSWER(r) atomic { in_flight[r] && !ended[r] -> ended[r] = true }
+#define ANSWERS(r) :: atomic { in_flight[r] && !ended[r] && !silent -> ended[r] = true }
 
+/* That it hangs for a while needs no words: it is in no hurry. */
 active proctype STORE() {
 end_idle:
 	do
-	:: ANSWER(0)
-	:: ANSWER(1)
-	:: ANSWER(2)
-	:: hangs = true;
-		if
-		:: hangs = false; break
-		:: dead = true; break
-		fi
-	od;
-end_after:
-	do
-	:: !dead && in_flight[0] && !ended[0] -> ended[0] = true
-	:: !dead && in_flight[1] && !ended[1] -> ended[1] = true
-	:: !dead && in_flight[2] && !ended[2] -> ended[2] = true
-	od
-}
-
-#define CAN_CONNECT(c) listening != NONE && peer[c] == 0 -> peer[c] = UP; backlog ! c
-#define CAN_SEND(c)    peer[c] == UP && !shut[c] && msg[c] == 0
-#define FRONT_END(c)                                                                               \
-	:: atomic { CAN_SEND(c) -> msg[c] = KICK }                                                 \
-	:: atomic { CAN_SEND(c) -> msg[c] = SET_MEM_TABLE }                                        \
-	:: atomic { CAN_SEND(c) -> msg[c] = GET_VRING_BASE }                                       \
-	:: atomic { peer[c] == UP -> peer[c] = DOWN }
-
-active proctype FE() {
-end_idle:
-	do
-	:: atomic { CAN_CONNECT(0) }
-	:: atomic { peer[0] != 0 && CAN_CONNECT(1) }
-	:: atomic { peer[1] != 0 && CAN_CONNECT(2) }
-	FRONT_END(0)
-	FRONT_END(1)
-	FRONT_END(2)
+	EACH_RUN(ANSWERS, )
+#ifdef SILENCE
+	:: !silent -> silent = true
+#endif
 	od
 }

@@ -10,7 +10,7 @@
 
 #define N_BYTES (1 << 20)
 
-static char path[] = "./image-lock-XXXXXX";
+static char path[] = "./image-XXXXXX";
 
 static int open_image(bool writable)
 {
@@ -78,17 +78,20 @@ static void test_keeps_qemu_out(void **state)
 	(void)state;
 	qemu_require();
 	fd = hold(true);
-	qemu_may(false, QEMU_INFO, path);
-	qemu_may(true, QEMU_INFO_FORCE, path);
-	qemu_may(false, QEMU_READ, path);
+	qemu_may(true, QEMU_INFO, path);
+	qemu_may(false, QEMU_CONVERT, path);
 	qemu_may(false, QEMU_WRITE, path);
+	qemu_may(false, QEMU_VM_READER, path);
+	qemu_may(false, QEMU_VM_WRITER, path);
 	close(fd);
 	fd = hold(false);
-	qemu_may(true, QEMU_INFO, path);
-	qemu_may(true, QEMU_READ, path);
+	qemu_may(true, QEMU_CONVERT, path);
+	qemu_may(true, QEMU_VM_READER, path);
 	qemu_may(false, QEMU_WRITE, path);
+	qemu_may(false, QEMU_VM_WRITER, path);
 	close(fd);
 	qemu_may(true, QEMU_WRITE, path);
+	qemu_may(true, QEMU_VM_WRITER, path);
 }
 
 static void test_kept_out_by_qemu(void **state)
@@ -111,25 +114,28 @@ static void test_kept_out_by_qemu(void **state)
 /* An export lets others write as far as QEMU is asked; we don't write beside it. */
 static void test_storage_daemon(void **state)
 {
-	char program[] = "qemu-storage-daemon", server[] = "--nbd-server", addr[128];
-	char blockdev[] = "--blockdev", node[128], export[] = "--export", what[128];
-	char *const argv[] = {program, server, addr, blockdev, node, export, what, NULL};
+	char shell[] = "sh", c[] = "-c", command[1024], pidfile[64], server[64];
+	char *const argv[] = {shell, c, command, NULL};
 	struct qemu q;
-	int n_tries = 0;
 
 	(void)state;
 	qemu_require();
-	snprintf(addr, sizeof(addr), "addr.type=unix,addr.path=%s.nbd", path);
-	snprintf(node, sizeof(node), "driver=file,node-name=d,filename=%s", path);
-	snprintf(what, sizeof(what), "type=nbd,id=e,node-name=d,writable=on");
+	snprintf(pidfile, sizeof(pidfile), "%s.pid", path);
+	snprintf(server, sizeof(server), "%s.nbd", path);
+	snprintf(command, sizeof(command),
+		 "exec qemu-storage-daemon --nbd-server addr.type=unix,addr.path=%s --pidfile %s "
+		 "--blockdev driver=file,node-name=d,filename=%s "
+		 "--export type=nbd,id=e,node-name=d,writable=on",
+		 server, pidfile, path);
 	q = qemu_start(argv);
-	while (try(false) == 0 && n_tries++ < 1000) /* until it has the image */
+	for (int i = 0; access(pidfile, F_OK) && i < 3000; i++) /* it is ready */
 		usleep(10000);
 	assert_int_equal(try(true), -EAGAIN);
 	assert_int_equal(try(false), -EAGAIN);
 	qemu_end(&q);
 	assert_int_equal(try(true), 0);
-	unlink(strchr(strchr(addr, ',') + 1, '=') + 1);
+	unlink(server);
+	unlink(pidfile);
 }
 
 static int setup(void **state)

@@ -251,7 +251,9 @@ static unsigned int count_malloc_maps(const char *flag)
 
 	assert_non_null(maps);
 	while (fgets(line, sizeof(line), maps)) {
-		if (strstr(line, " r") && strchr(line, '-') && strstr(line, ":"))
+		const char *dash = strchr(line, '-'), *space = strchr(line, ' ');
+
+		if (dash && space && dash < space) /* FROM-TO ...: a mapping's first line */
 			ours = strstr(line, "memfd:vhostd-malloc") != NULL;
 		if (ours && strncmp(line, "VmFlags:", 8) == 0)
 			n += !flag || strstr(line, flag);

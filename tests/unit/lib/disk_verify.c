@@ -180,6 +180,19 @@ static void check_discarded(struct slot *s)
 	}
 }
 
+static bool is_untouched(const uint8_t *from, const uint8_t *to)
+{
+	static uint8_t canaries[4096];
+
+	memset(canaries, CANARY, sizeof(canaries));
+	for (size_t n; from < to; from += n) {
+		n = (size_t)(to - from) < sizeof(canaries) ? (size_t)(to - from) : sizeof(canaries);
+		if (memcmp(from, canaries, n) != 0)
+			return false;
+	}
+	return true;
+}
+
 static void check_read(const struct slot *s)
 {
 	const uint8_t *model = verify.model + s->offset, *end = s->arena;
@@ -188,9 +201,8 @@ static void check_read(const struct slot *s)
 		const uint8_t *base = s->kept[i].iov_base;
 		size_t n = s->kept[i].iov_len;
 
-		for (; end < base; end++)
-			if (*end != CANARY)
-				fail_msg("a read changed memory before piece %u", i);
+		if (!is_untouched(end, base))
+			fail_msg("a read changed memory before piece %u", i);
 		if (memcmp(base, model, n) != 0)
 			fail_msg("piece %u of %u (%zu bytes) of a read of %llu at %llu differs", i,
 				 s->n_kept, n, (unsigned long long)s->n_bytes,
@@ -198,9 +210,8 @@ static void check_read(const struct slot *s)
 		model += n;
 		end = base + n;
 	}
-	for (; end < s->arena + ARENA_BYTES; end++)
-		if (*end != CANARY)
-			fail_msg("a read changed memory behind its last piece");
+	if (!is_untouched(end, s->arena + ARENA_BYTES))
+		fail_msg("a read changed memory behind its last piece");
 }
 
 static void ended(struct slot *s)

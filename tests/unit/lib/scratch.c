@@ -41,9 +41,13 @@ static void guard_main(const struct scratch *s, int fd)
 
 int scratch_open(struct scratch *s, const char *parent)
 {
+	char *real = realpath(parent, NULL); /* as the kernel names mounts and files */
 	int fds[2];
 
-	snprintf(s->dir, sizeof(s->dir), "%s/vhostd-test-XXXXXX", parent);
+	if (!real)
+		return -errno;
+	snprintf(s->dir, sizeof(s->dir), "%s/vhostd-test-XXXXXX", real);
+	free(real);
 	if (!mkdtemp(s->dir) || pipe2(fds, O_CLOEXEC))
 		return -errno;
 	fflush(NULL);

@@ -18,8 +18,8 @@ struct scratch {
 	pid_t guard;
 };
 
-/** Makes a directory in `parent`. 0 or -errno. Call it before anything is opened that the guard
- *  must not keep open. */
+/** Makes a directory in `parent`; its path is absolute. 0 or -errno. Call it before anything is
+ * opened that the guard must not keep open. */
 int scratch_open(struct scratch *s, const char *parent);
 
 /** Takes away whatever is in the directory: mounts, loop devices' files, files. */

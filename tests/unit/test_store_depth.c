@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Stores with many operations in flight at all times: data, reaping, channels; and where the
+ * memory of a malloc disk is. No EAL.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/disk.h"
+#include "lib/disk_verify.h"
+#include "lib/scratch.h"
+#include "lib/unit.h"
+
+#define MIB        (1ull << 20)
+#define DISK_BYTES (32 * MIB)
+
+static struct scratch here, shm;
+static struct disk disk;
+static uint8_t *model;
+static char path[SCRATCH_PATH_MAX];
+
+static void open_memory(enum store_kind kind, uint64_t n_bytes, uint32_t block_size)
+{
+	disk_open(&disk, &(struct store_params){.kind = kind,
+						.name = "test",
+						.size_bytes = n_bytes,
+						.block_size_bytes = block_size});
+}
+
+static void open_file(const struct scratch *s, uint64_t n_bytes)
+{
+	assert_int_equal(scratch_file(s, "disk", n_bytes, path), 0);
+	disk_open_path(&disk, path);
+}
+
+/* The disk holds the model after random operations, in both halves of a run with a reopening (of
+ * files) between them, and so does the file. */
+static void verify_memory(uint32_t block_size)
+{
+	const struct verify_params params = {11, 300, 24, block_size};
+
+	open_memory(STORE_KIND_MALLOC, DISK_BYTES, block_size);
+	disk_verify(&disk, &params, model);
+	assert_int_equal(atomic_load(&disk.store->n_errors), 0);
+}
+
+static void test_verify_malloc(void **state)
+{
+	(void)state;
+	verify_memory(512);
+}
+
+static void test_verify_malloc_4k(void **state)
+{
+	(void)state;
+	verify_memory(4096);
+}
+
+static void compare_file(void)
+{
+	uint8_t *got = disk_buffer(DISK_BYTES);
+	FILE *file = fopen(path, "re");
+
+	assert_non_null(file);
+	assert_int_equal(fread(got, 1, DISK_BYTES, file), DISK_BYTES);
+	fclose(file);
+	assert_memory_equal(got, model, DISK_BYTES);
+	free(got);
+}
+
+static void verify_file(const struct scratch *s)
+{
+	struct verify_params params = {21, 300, 24, 512};
+
+	open_file(s, DISK_BYTES);
+	disk_verify(&disk, &params, model);
+	disk_close(&disk);
+	compare_file();
+	disk_open_path(&disk, path);
+	params.seed = 22;
+	disk_verify(&disk, &params, model);
+	assert_int_equal(atomic_load(&disk.store->n_errors), 0);
+	compare_file();
+}
+
+static void test_verify_shm(void **state)
+{
+	(void)state;
+	verify_file(&shm);
+}
+
+static void test_verify_file(void **state)
+{
+	(void)state;
+	verify_file(&here);
+}
+
+#define N_SMALL 100
+
+/* A reap returns no more than was asked for, and each operation once. */
+static void check_reaping(void)
+{
+	static struct store_io ios[N_SMALL];
+	static struct iovec iov[N_SMALL];
+	static uint8_t bytes[N_SMALL][512] __attribute__((aligned(512)));
+	struct store_io *list[N_SMALL], *got[8] = {NULL};
+	unsigned int n, n_got = 0;
+
+	for (unsigned int i = 0; i < N_SMALL; i++) {
+		iov[i] = (struct iovec){bytes[i], 512};
+		ios[i] = (struct store_io){.op = STORE_READ,
+					   .n_iov = 1,
+					   .result = 1,
+					   .offset_bytes = i * 512,
+					   .n_bytes = 512,
+					   .iov = &iov[i]};
+		list[i] = &ios[i];
+	}
+	disk_submit(&disk, list, N_SMALL);
+	assert_int_equal(disk.channel->n_inflight, N_SMALL);
+	for (unsigned int tries = 0; n_got < N_SMALL && tries < 1000000; tries++) {
+		n = disk_reap(&disk, got, 7);
+		assert_true(n <= 7);
+		assert_null(got[7]);
+		for (unsigned int i = 0; i < n; i++) {
+			assert_int_equal(got[i]->result, 0);
+			got[i]->result = 2;
+		}
+		n_got += n;
+		assert_int_equal(disk.channel->n_inflight, N_SMALL - n_got);
+		if (n == 0)
+			usleep(10);
+	}
+	assert_int_equal(n_got, N_SMALL);
+	for (unsigned int i = 0; i < N_SMALL; i++)
+		assert_int_equal(ios[i].result, 2);
+	assert_int_equal(disk_reap(&disk, got, 7), 0);
+}
+
+static void test_reaping(void **state)
+{
+	(void)state;
+	open_memory(STORE_KIND_NULL, MIB, 512);
+	check_reaping();
+	disk_close(&disk);
+	open_memory(STORE_KIND_MALLOC, MIB, 512);
+	check_reaping();
+	disk_close(&disk);
+	open_file(&here, MIB);
+	check_reaping();
+}
+
+/* Two channels of one store see the same bytes. */
+static void test_two_channels(void **state)
+{
+	struct store_channel *first, *second;
+	struct error err = {0};
+	uint8_t bytes[512], got[512];
+
+	(void)state;
+	open_memory(STORE_KIND_MALLOC, MIB, 512);
+	first = disk.channel;
+	role_enter(&role_job);
+	if (store_channel_open(disk.store, &second, &err))
+		second = NULL;
+	role_leave(&role_job);
+	assert_non_null(second);
+	disk_pattern(bytes, sizeof(bytes), 4);
+	assert_int_equal(disk_write(&disk, 1024, bytes, sizeof(bytes)), 0);
+	disk.channel = second;
+	assert_int_equal(disk_read(&disk, 1024, got, sizeof(got)), 0);
+	disk.channel = first;
+	role_enter(&role_job);
+	store_channel_close(second);
+	role_leave(&role_job);
+	assert_memory_equal(got, bytes, sizeof(got));
+}
+
+/* Mappings of malloc disks; with a flag, those that have it. */
+static unsigned int count_malloc_maps(const char *flag)
+{
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	unsigned long from, to;
+	unsigned int n = 0;
+	char line[1024];
+	bool ours = false;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			ours = strstr(line, "memfd:vhostd-malloc") != NULL;
+		if (ours && strncmp(line, "VmFlags:", 8) == 0)
+			n += !flag || strstr(line, flag);
+	}
+	fclose(maps);
+	return n;
+}
+
+/* Guests' data is not for core dumps. */
+static void test_malloc_not_dumped(void **state)
+{
+	struct error err = {0};
+
+	(void)state;
+	open_memory(STORE_KIND_MALLOC, MIB, 512);
+	assert_int_not_equal(count_malloc_maps(NULL), 0);
+	assert_int_equal(count_malloc_maps(" dd "), count_malloc_maps(NULL));
+	assert_int_equal(disk_resize(&disk, 4 * MIB, &err), 0);
+	assert_int_equal(count_malloc_maps(" dd "), count_malloc_maps(NULL));
+}
+
+/* What the memfd of the only malloc disk takes, in bytes. */
+static uint64_t malloc_bytes(void)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		char link[64], target[128] = "";
+		struct stat st;
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		if (readlink(link, target, sizeof(target) - 1) > 0 &&
+		    strstr(target, "memfd:vhostd-malloc") && fstat(fd, &st) == 0)
+			return (uint64_t)st.st_blocks * 512;
+	}
+	fail_msg("no malloc disk is open");
+	return 0;
+}
+
+/* A large discard gives memory back; the rest of the disk stays as it is. */
+static void test_malloc_discard(void **state)
+{
+	uint8_t *buf = disk_buffer(4 * MIB);
+
+	(void)state;
+	open_memory(STORE_KIND_MALLOC, 4 * MIB, 512);
+	assert_int_equal(malloc_bytes(), 0);
+	disk_pattern(buf, 4 * MIB, 5);
+	assert_int_equal(disk_write(&disk, 0, buf, 4 * MIB), 0);
+	assert_int_equal(malloc_bytes(), 4 * MIB);
+	assert_int_equal(disk_do(&disk, STORE_DISCARD, 0, MIB, NULL, 2 * MIB), 0);
+	assert_int_equal(malloc_bytes(), 2 * MIB);
+	memset(buf + MIB, 0, 2 * MIB);
+	disk_compare(&disk, buf);
+	free(buf);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	model = calloc(1, DISK_BYTES);
+	return model ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	disk_close(&disk);
+	free(model);
+	scratch_clear(&here);
+	scratch_clear(&shm);
+	return 0;
+}
+
+static int group_setup(void **state)
+{
+	(void)state;
+	return scratch_open(&here, ".") || scratch_open(&shm, "/dev/shm") ? -1 : 0;
+}
+
+static int group_teardown(void **state)
+{
+	(void)state;
+	scratch_close(&here);
+	scratch_close(&shm);
+	return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_verify_malloc),     TEST(test_verify_malloc_4k), TEST(test_verify_shm),
+		TEST(test_verify_file),       TEST(test_reaping),          TEST(test_two_channels),
+		TEST(test_malloc_not_dumped), TEST(test_malloc_discard),
+	};
+
+	return cmocka_run_group_tests_name("store_depth", tests, group_setup, group_teardown);
+}
