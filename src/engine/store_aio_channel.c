@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "engine/aio_ring.h"
 #include "engine/store_aio.h"
 
 #define CONTEXT_EVENTS 256
@@ -29,21 +30,6 @@
 #define BOUNCE_BUFFERS 16
 #define COPY_BYTES     (128u << 10) /* a call begins no copy after so many */
 #define BOUNCE_BYTES   (128u << 10)
-
-/* The ring that io_setup() maps into the process: fs/aio.c, struct aio_ring. */
-#define AIO_RING_MAGIC 0xa10a10a1u
-
-struct aio_ring {
-	unsigned int id;
-	unsigned int nr;
-	unsigned int head; /* ours */
-	unsigned int tail; /* the kernel's */
-	unsigned int magic;
-	unsigned int compat_features;
-	unsigned int incompat_features;
-	unsigned int header_length;
-	struct io_event events[];
-};
 
 struct aio_channel {
 	struct store_channel base;
@@ -407,23 +393,13 @@ static void event_ended(struct aio_channel *ch, const struct io_event *event) IN
 		step_ended(ch, io, result);
 }
 
-/* Takes completions from the mapped ring: no system call. The tail is read with acquire (partner:
- * the kernel's write barrier in aio_complete()), the head written with release. */
+/* Takes completions from the mapped ring: no system call. */
 static void take_events(struct aio_channel *ch) IN_LCORE
 {
-	struct aio_ring *ring = ch->ring;
-	unsigned int head = ring->head;
-	unsigned int tail = __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE);
+	struct io_event event;
 
-	if (head == tail)
-		return;
-	while (head != tail) {
-		struct io_event event = ring->events[head];
-
-		head = head + 1 == ring->nr ? 0 : head + 1;
-		__atomic_store_n(&ring->head, head, __ATOMIC_RELEASE);
+	while (aio_ring_take(ch->ring, &event))
 		event_ended(ch, &event);
-	}
 }
 
 static void get_events(struct aio_channel *ch) IN_LCORE
