@@ -9,7 +9,7 @@
  *
  * P(name, type, flags, metavar, summary): a parameter. In vhostctl a POSITIONAL parameter is a
  * bare word, any other is the option --name with '_' written as '-'; a BOOL is an option without
- * a value. REQUIRED: refused when missing. CLI_NO: not offered by vhostctl.
+ * a value. REQUIRED: refused when missing.
  *
  * Types: STRING; SIZE (a number of bytes, or a string such as "512M": K M G T are powers of
  * 1024); UINT; BOOL; LCORES (a string such as "1,3-5").
@@ -29,7 +29,6 @@ enum vhostd_param_flags {
 	VHOSTD_PARAM_OPTIONAL = 0,
 	VHOSTD_PARAM_REQUIRED = 1,
 	VHOSTD_PARAM_POSITIONAL = 2,
-	VHOSTD_PARAM_CLI_NO = 4,
 };
 
 /** One parameter of a method, or one key of a configuration object. */

@@ -26,12 +26,12 @@ const struct command *command_find(const char *name)
 
 bool param_is_positional(const struct vhostd_param *param)
 {
-	return (param->flags & VHOSTD_PARAM_POSITIONAL) && !(param->flags & VHOSTD_PARAM_CLI_NO);
+	return param->flags & VHOSTD_PARAM_POSITIONAL;
 }
 
 bool param_is_option(const struct vhostd_param *param)
 {
-	return !(param->flags & (VHOSTD_PARAM_POSITIONAL | VHOSTD_PARAM_CLI_NO));
+	return !(param->flags & VHOSTD_PARAM_POSITIONAL);
 }
 
 const char *param_option(const struct vhostd_param *param)

@@ -224,7 +224,7 @@ static enum exit_code check_required(const struct parser *p)
 	if (!o->command)
 		return usage_error(p, "no command is given");
 	for (const struct vhostd_param *q = o->command->params; q->name; q++) {
-		if (!(q->flags & VHOSTD_PARAM_REQUIRED) || (q->flags & VHOSTD_PARAM_CLI_NO) ||
+		if (!(q->flags & VHOSTD_PARAM_REQUIRED) ||
 		    json_object_object_get_ex(o->params, q->name, NULL))
 			continue;
 		char *text = text_printf("%s needs %s%s%s", o->command->name,
