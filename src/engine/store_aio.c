@@ -336,6 +336,24 @@ int aio_do_rw(const struct aio_store *s, const struct store_io *io, const struct
 	return n < 0 ? -errno : (int)n;
 }
 
+/* fallocate() on a range. On tmpfs it keeps the inode locked, and an lcore's write sleeps until it
+ * has ended (200 ms for a GiB): there in pieces, which meet between pages. */
+static int allocate(const struct aio_store *s, int mode, uint64_t offset, uint64_t n_bytes)
+{
+	int ret = 0;
+
+	while (ret == 0 && n_bytes > 0) {
+		uint64_t n = n_bytes;
+
+		if (s->in_memory && n > ZERO_BYTES - offset % ZERO_BYTES)
+			n = ZERO_BYTES - offset % ZERO_BYTES;
+		ret = fallocate(s->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)n);
+		offset += n;
+		n_bytes -= n;
+	}
+	return ret;
+}
+
 static int discard(const struct aio_store *s, uint64_t offset, uint64_t n_bytes)
 {
 	uint64_t range[2] = {offset, n_bytes};
@@ -344,8 +362,7 @@ static int discard(const struct aio_store *s, uint64_t offset, uint64_t n_bytes)
 	if (s->is_block_device)
 		ret = ioctl(s->fd, BLKDISCARD, range);
 	else
-		ret = fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-				(off_t)n_bytes);
+		ret = allocate(s, FALLOC_FL_PUNCH_HOLE, offset, n_bytes);
 	/* A hint that can't be followed is no failure: 5.2.6.2. */
 	return ret && errno != EOPNOTSUPP ? -errno : 0;
 }
@@ -380,13 +397,11 @@ static int write_zeroes(const struct aio_store *s, uint64_t offset, uint64_t n_b
 	int ret = -1;
 
 	if (unmap)
-		ret = fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-				(off_t)n_bytes);
+		ret = allocate(s, FALLOC_FL_PUNCH_HOLE, offset, n_bytes);
 	if (ret && s->is_block_device)
 		ret = ioctl(s->fd, BLKZEROOUT, range);
 	else if (ret)
-		ret = fallocate(s->fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-				(off_t)n_bytes);
+		ret = allocate(s, FALLOC_FL_ZERO_RANGE, offset, n_bytes);
 	if (ret == 0)
 		return 0;
 	if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY)

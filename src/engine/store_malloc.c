@@ -197,8 +197,10 @@ static void punch_run(struct offload_task *task)
 
 	role_assert(&role_job);
 	while (at < end && io->result == 0) {
-		uint64_t n = end - at < PUNCH_BYTES ? end - at : PUNCH_BYTES;
+		uint64_t n = PUNCH_BYTES - at % PUNCH_BYTES; /* pieces meet between pages */
 
+		if (n > end - at)
+			n = end - at;
 		if (fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
 			      (off_t)n))
 			io->result = errno == EINTR ? 0 : -errno;

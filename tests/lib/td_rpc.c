@@ -16,6 +16,8 @@
 
 #include "vfe_msg.h"
 
+#define QMP_TRIES 3
+
 #define LINE_BYTES (1u << 20)
 
 struct line_sock {
@@ -188,8 +190,12 @@ int td_qmp(const struct td *td, const char *command, const char *arguments,
 	   struct json_object **ret_object)
 {
 	struct line_sock ls;
-	int rc = qmp_open(&ls, td->control);
+	int rc = -ETIMEDOUT;
 
+	/* qemu-storage-daemon serves one monitor client at a time, and now and then does not see
+	 * the next one that comes right after the last. */
+	for (unsigned int i = 0; i < QMP_TRIES && rc == -ETIMEDOUT; i++)
+		rc = qmp_open(&ls, td->control);
 	if (rc)
 		return rc;
 	rc = send_request(&ls, "{\"execute\":\"%s\",\"arguments\":%s}\n", command,

@@ -309,6 +309,22 @@ static void test_malloc_discard(void **state)
 	free(buf);
 }
 
+/* Of a range that begins and ends inside of pages, all whole pages are given back. */
+static void test_malloc_discard_unaligned(void **state)
+{
+	uint8_t *buf = disk_buffer(4 * MIB);
+
+	(void)state;
+	open_memory(STORE_KIND_MALLOC, 4 * MIB, 512);
+	disk_pattern(buf, 4 * MIB, 7);
+	assert_int_equal(disk_write(&disk, 0, buf, 4 * MIB), 0);
+	assert_int_equal(disk_do(&disk, STORE_DISCARD, 0, 512, NULL, 3 * MIB), 0);
+	assert_int_equal(malloc_bytes(), MIB + 4096);
+	memset(buf + 512, 0, 3 * MIB);
+	disk_compare(&disk, buf);
+	free(buf);
+}
+
 /* Growing keeps the data, and the new end can be used at once. */
 static void check_growth(uint64_t from, uint64_t to)
 {
@@ -430,6 +446,7 @@ int main(void)
 		TEST(test_two_channels),
 		TEST(test_malloc_not_dumped),
 		TEST(test_malloc_discard),
+		TEST(test_malloc_discard_unaligned),
 		TEST(test_resize_malloc),
 		TEST(test_resize_null),
 		TEST(test_resize_file),
