@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/offload.h"
 
 static void *ctrl_main(void *arg)
 {
@@ -37,6 +38,7 @@ int ctrl_thread_start(struct daemon *daemon, const cpu_set_t *cpus, pthread_t *r
 	int rc;
 
 	leave_lcores_alone(&daemon->settings->lcores, &others);
+	offload_set_cpus(daemon->offload, &others);
 	pthread_attr_init(&attr);
 	pthread_attr_setaffinity_np(&attr, sizeof(others), &others);
 	rc = pthread_create(ret_thread, &attr, ctrl_main, daemon);

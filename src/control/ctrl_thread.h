@@ -11,7 +11,8 @@
 #include "base/error.h"
 #include "control/daemon.h"
 
-/** Starts it. `cpus`: what the process may use. Its workers inherit its CPUs. 0, or -1 with *err.
+/** Starts it. `cpus`: what the process may use. Its JOBs inherit its CPUs, and the
+ *  helper threads get them. 0, or -1 with *err.
  */
 int ctrl_thread_start(struct daemon *daemon, const cpu_set_t *cpus, pthread_t *ret_thread,
 		      struct error *err);

@@ -54,6 +54,7 @@ struct daemon {
 	struct ctl_server *server;
 	struct registry *registry;
 	struct lcores *lcores;
+	struct offload *offload;
 	struct notify notify;
 	uint64_t eal_ms; /* how long DPDK took to start */
 

@@ -25,7 +25,6 @@ static struct root {
 	struct settings settings;
 	cpu_set_t cpus; /* what the process may use, before DPDK pins its first thread */
 	struct mbox *events;
-	struct offload *offload;
 	struct daemon daemon;
 } root;
 
@@ -86,10 +85,11 @@ static int make_engine(struct root *r, struct error *err)
 	};
 
 	if (start_dpdk(r, err) || mbox_new(true, &r->events, err) ||
-	    offload_new(&r->offload, err) || lcores_new(&r->settings.lcores, &daemon->lcores, err))
+	    offload_new(&daemon->offload, err) ||
+	    lcores_new(&r->settings.lcores, &daemon->lcores, err))
 		return -1;
 	params.lcores = daemon->lcores;
-	params.offload = r->offload;
+	params.offload = daemon->offload;
 	params.events = r->events;
 	return registry_new(&params, &daemon->registry, err);
 }

@@ -15,7 +15,7 @@
 
 #define MIB        (1ull << 20)
 #define DISK_BYTES (24 * MIB)
-#define N_ROUNDS   120
+#define N_ROUNDS   50
 #define ROOM       64
 
 /* What the kernel does now. */
