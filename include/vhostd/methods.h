@@ -54,6 +54,8 @@ struct vhostd_param {
 	  "Give a disk another size; without SIZE take over the file's")                           \
 	M(stats_get, "stats.get", "stats", "Show the request counters of all disks or of one")     \
 	M(lcore_list, "lcore.list", "lcores", "Show the lcores, what they serve and how busy")     \
+	M(lcore_trace, "lcore.trace", "trace",                                                     \
+	  "Show what slow turns of the lcores were spent on, or switch their tracing on or off")   \
 	M(log_level, "log.level", "log-level", "Show or set the log level")                        \
 	M(daemon_info, "daemon.info", "info", "Show the daemon's version, settings and limits")    \
 	M(daemon_shutdown, "daemon.shutdown", "shutdown", "Drain and end the daemon")              \
@@ -90,7 +92,13 @@ struct vhostd_param {
 #define VHOSTD_PARAMS_stats_get(P)                                                                 \
 	P("name", STRING, VHOSTD_PARAM_POSITIONAL, "NAME", "one disk only")
 
-#define VHOSTD_PARAMS_lcore_list(P)
+#define VHOSTD_PARAMS_lcore_list(P)                                                                \
+	P("reset", BOOL, 0, "", "have the longest turn measured anew from now on")
+
+#define VHOSTD_PARAMS_lcore_trace(P)                                                               \
+	P("over_us", UINT, 0, "US",                                                                \
+	  "from now on keep the turns that take US microseconds or more, 1 to 1000000")            \
+	P("off", BOOL, 0, "", "keep no more")
 
 #define VHOSTD_PARAMS_log_level(P)                                                                 \
 	P("level", STRING, VHOSTD_PARAM_POSITIONAL, "LEVEL", "err, warning, notice, info, debug")

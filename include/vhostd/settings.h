@@ -23,6 +23,12 @@ enum vhostd_setting_where { VHOSTD_FLAG_AND_FILE, VHOSTD_FILE_ONLY };
 	S(memory, UINT, "MB", "128", VHOSTD_FLAG_AND_FILE, "memory of the DPDK heap")              \
 	S(hugepages, BOOL, "", "off", VHOSTD_FLAG_AND_FILE, "DPDK heap in hugepages")              \
 	S(poll, STRING, "MODE", "busy", VHOSTD_FLAG_AND_FILE, "how lcores wait: busy")             \
+	S(open_deadline, UINT, "SECONDS", "10", VHOSTD_FLAG_AND_FILE,                              \
+	  "report an add or resize that takes longer; 0: never")                                   \
+	S(drain_deadline, UINT, "SECONDS", "30", VHOSTD_FLAG_AND_FILE,                             \
+	  "report requests that take longer to end when a disk stops; 0: never")                   \
+	S(close_deadline, UINT, "SECONDS", "10", VHOSTD_FLAG_AND_FILE,                             \
+	  "report a connection, socket or store that takes longer to close; 0: never")             \
 	S(log_level, STRING, "LEVEL", "info", VHOSTD_FLAG_AND_FILE,                                \
 	  "err, warning, notice, info or debug")                                                   \
 	S(control_mode, STRING, "OCTAL", "0600", VHOSTD_FILE_ONLY, "mode of the control socket")   \

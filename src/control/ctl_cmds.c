@@ -18,6 +18,8 @@
 #include "control/suggest.h"
 #include "engine/eal.h"
 
+#define TRACE_OVER_US_MAX 1000000
+
 #define METHOD_PROTOTYPE(id, method, command, summary)                                             \
 	static void cmd_##id(struct daemon *daemon, struct ctl_request *request) IN_CTRL;
 VHOSTD_METHODS(METHOD_PROTOTYPE)
@@ -182,7 +184,60 @@ static void cmd_lcore_list(struct daemon *daemon, struct ctl_request *request)
 	for (unsigned int i = 0; i < lcores_count(daemon->lcores); i++)
 		json_object_array_add(list,
 				      view_lcore(daemon->registry, lcores_nth(daemon->lcores, i)));
+	if (params_bool(request->rpc.params, "reset"))
+		for (unsigned int i = 0; i < lcores_count(daemon->lcores); i++)
+			lcore_forget_longest(lcores_nth(daemon->lcores, i));
 	json_object_object_add(result, "lcores", list);
+	ctl_request_answer(request, result);
+}
+
+/* 0, or -1 with *err: what was asked for makes no sense. */
+static int check_trace(const struct ctl_request *request, uint32_t over_us, struct error *err)
+{
+	bool off = params_bool(request->rpc.params, "off");
+	bool on = json_object_object_get_ex(request->rpc.params, "over_us", NULL);
+
+	if (on && off)
+		return error_set(err, VHOSTD_ERR_PARAMS, "off: not together with over_us");
+	if (on && (over_us < 1 || over_us > TRACE_OVER_US_MAX))
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "over_us: %u is not from 1 to %u; off ends the tracing", over_us,
+				 TRACE_OVER_US_MAX);
+	return 0;
+}
+
+static void set_trace(struct daemon *daemon, uint32_t over_us)
+{
+	struct lcore_view view;
+
+	lcore_view_get(lcores_nth(daemon->lcores, 0), &view);
+	if (over_us)
+		daemon->trace_since_tsc = view.now_tsc;
+	daemon->trace_over_us = over_us;
+	lcores_trace(daemon->lcores, over_us);
+}
+
+static void cmd_lcore_trace(struct daemon *daemon, struct ctl_request *request)
+{
+	uint32_t over_us = params_uint(request->rpc.params, "over_us", 0);
+	struct json_object *result, *turns;
+	struct error err = {0};
+
+	if (check_trace(request, over_us, &err)) {
+		ctl_request_fail(request, &err);
+		return;
+	}
+	if (over_us || params_bool(request->rpc.params, "off"))
+		set_trace(daemon, over_us);
+	result = json_object_new_object();
+	turns = json_object_new_array();
+	add_bool(result, "tracing", daemon->trace_over_us > 0);
+	add_uint(result, "over_us", daemon->trace_over_us);
+	if (daemon->trace_since_tsc)
+		for (unsigned int i = 0; i < lcores_count(daemon->lcores); i++)
+			view_traced_turns(turns, daemon->registry, lcores_nth(daemon->lcores, i),
+					  daemon->trace_since_tsc);
+	json_object_object_add(result, "turns", turns);
 	ctl_request_answer(request, result);
 }
 
@@ -238,6 +293,10 @@ static void cmd_daemon_info(struct daemon *daemon, struct ctl_request *request)
 	add_text(result, "poll", "busy");
 	add_bool(result, "hugepages", settings->hugepages);
 	add_uint(result, "memory_mb", settings->memory_mb);
+	add_uint(result, "open_deadline", settings->deadlines.s[DEADLINE_OPEN]);
+	add_uint(result, "drain_deadline", settings->deadlines.s[DEADLINE_DRAIN]);
+	add_uint(result, "close_deadline", settings->deadlines.s[DEADLINE_CLOSE]);
+	add_uint(result, "overstays", registry_overstays(daemon->registry));
 	add_text(result, "log_level", log_level_name(log_get_level()));
 	add_uint(result, "devices", registry_count(daemon->registry));
 	add_uint(result, "clients", ctl_server_n_clients(daemon->server));

@@ -138,8 +138,12 @@ static void add_state(struct json_object *object, const struct device_view *view
 {
 	add_text(object, "state", device_state_name(view->state));
 	add_uint(object, "state_age_ms", view->state_age_us / 1000);
-	if (view->waits_for[0])
+	if (view->step != STEP_NONE) {
+		add_text(object, "step", device_step_name(view->step));
+		add_uint(object, "step_age_ms", view->step_age_us / 1000);
 		add_text(object, "waits_for", view->waits_for);
+	}
+	add_uint(object, "overstays", view->n_overstays);
 	add_bool(object, "deleting", view->deleting);
 	add_bool(object, "connected", view->connected);
 	if (view->connected)
@@ -201,54 +205,6 @@ struct json_object *view_device_stats(const struct device *dev, bool with_queues
 		json_object_array_add(queues, queue);
 	}
 	json_object_object_add(object, "queues", queues);
-	return object;
-}
-
-static bool is_served_by(const struct device_view *view, unsigned int lcore)
-{
-	for (unsigned int i = 0; i < view->n_queues; i++)
-		if (view->queues[i].state != QUEUE_IDLE && view->queues[i].lcore == lcore)
-			return true;
-	return false;
-}
-
-static struct json_object *view_lcore_devices(struct registry *registry, unsigned int lcore) IN_CTRL
-{
-	struct json_object *names = json_object_new_array();
-
-	for (struct device *dev = registry_next(registry, NULL); dev;
-	     dev = registry_next(registry, dev)) {
-		struct device_view view;
-
-		device_view_get(dev, &view);
-		if (is_served_by(&view, lcore))
-			json_object_array_add(names, jsonrpc_text(view.spec->name));
-	}
-	return names;
-}
-
-struct json_object *view_lcore(struct registry *registry, const struct lcore *lcore)
-{
-	struct json_object *object = json_object_new_object();
-	struct lcore_view view;
-	double busy;
-
-	lcore_view_get(lcore, &view);
-	busy = view.total_tsc ? 100.0 * (double)view.busy_tsc / (double)view.total_tsc : 0.0;
-	add_uint(object, "lcore", view.id);
-	add_int(object, "socket", view.socket);
-	add_uint(object, "queues", view.n_queues);
-	add_uint(object, "turns", view.turns);
-	add_percent(object, "busy_percent", busy);
-	add_uint(object, "turns_over_50us", view.slow_turns);
-	add_uint(object, "turns_over_1ms", view.very_slow_turns);
-	if (view.longest_turn_tsc)
-		add_text(object, "longest_turn_cause", view.longest_turn_cause);
-	add_uint(object, "longest_turn_us",
-		 view.tsc_hz ? (uint64_t)((double)view.longest_turn_tsc * 1e6 / (double)view.tsc_hz)
-			     : 0);
-	add_uint(object, "messages", view.messages);
-	json_object_object_add(object, "devices", view_lcore_devices(registry, view.id));
 	return object;
 }
 

@@ -72,7 +72,9 @@ struct daemon {
 	struct loop_source tick;
 	struct loop_source flush;
 	struct watchdog watchdog;
-	unsigned int n_shown; /* devices in the last STATUS= */
+	unsigned int n_shown;     /* devices in the last STATUS= */
+	uint32_t trace_over_us;   /* 0: lcores are not traced */
+	uint64_t trace_since_tsc; /* older turns are an earlier trace's */
 };
 
 /** The signals that CTRL takes; to be blocked in every thread. */

@@ -33,7 +33,7 @@ static inline void add_bool(struct json_object *object, const char *key, bool va
 }
 
 /** With one decimal. */
-static inline void add_percent(struct json_object *object, const char *key, double value)
+static inline void add_decimal(struct json_object *object, const char *key, double value)
 {
 	char text[32];
 

@@ -82,6 +82,7 @@ static int make_engine(struct root *r, struct error *err)
 		.socket_dir = r->settings.socket_dir,
 		.socket_mode = r->settings.socket_mode,
 		.socket_gid = r->settings.socket_gid,
+		.deadlines = r->settings.deadlines,
 	};
 
 	if (start_dpdk(r, err) || mbox_new(true, &r->events, err) ||

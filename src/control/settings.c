@@ -15,8 +15,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MEMORY_MB_MIN 32
-#define MEMORY_MB_MAX (1 << 20)
+#define MEMORY_MB_MIN  32
+#define MEMORY_MB_MAX  (1 << 20)
+#define DEADLINE_S_MAX 86400
 
 #define SETTING_ROW(name, type, metavar, def, where, summary)                                      \
 	[SETTING_##name] = {#name, VHOSTD_PARAM_##type, metavar, def, where, summary},
@@ -27,6 +28,9 @@ void settings_init(struct settings *settings)
 {
 	memset(settings, 0, sizeof(*settings));
 	settings->memory_mb = 128;
+	settings->deadlines.s[DEADLINE_OPEN] = 10;
+	settings->deadlines.s[DEADLINE_DRAIN] = 30;
+	settings->deadlines.s[DEADLINE_CLOSE] = 10;
 	settings->log_level = LOG_LEVEL_INFO;
 	settings->control_mode = 0600;
 	settings->socket_mode = 0660;
@@ -110,6 +114,34 @@ static int set_poll(struct settings *s, const char *text, struct error *err)
 	if (strcmp(text, "busy") != 0)
 		return error_set(err, VHOSTD_ERR_PARAMS, "\"%s\" is no poll mode; use busy", text);
 	return 0;
+}
+
+static int set_deadline(uint32_t *ret_s, const char *text, struct error *err)
+{
+	char *end;
+	unsigned long s = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || s > DEADLINE_S_MAX)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "\"%s\" is not a number of seconds from 0 (never) to %d", text,
+				 DEADLINE_S_MAX);
+	*ret_s = (uint32_t)s;
+	return 0;
+}
+
+static int set_open_deadline(struct settings *s, const char *text, struct error *err)
+{
+	return set_deadline(&s->deadlines.s[DEADLINE_OPEN], text, err);
+}
+
+static int set_drain_deadline(struct settings *s, const char *text, struct error *err)
+{
+	return set_deadline(&s->deadlines.s[DEADLINE_DRAIN], text, err);
+}
+
+static int set_close_deadline(struct settings *s, const char *text, struct error *err)
+{
+	return set_deadline(&s->deadlines.s[DEADLINE_CLOSE], text, err);
 }
 
 static int set_log_level(struct settings *s, const char *text, struct error *err)

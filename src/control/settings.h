@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "device/device_step.h"
 #include "device/spec.h"
 #include "engine/lcore_set.h"
 #include "vhostd/methods.h"
@@ -44,6 +45,7 @@ struct settings {
 	struct lcore_set lcores;
 	unsigned int memory_mb;
 	bool hugepages;
+	struct step_deadlines deadlines;
 	enum log_level log_level;
 	mode_t control_mode;
 	mode_t socket_mode;

@@ -30,6 +30,7 @@ struct device *device_new(struct registry *registry, const struct device_spec *s
 	dev->registry = registry;
 	dev->state = DEVICE_NEW;
 	dev->state_since_us = now_us();
+	device_step_update(dev);
 	return dev;
 }
 

@@ -11,6 +11,7 @@
 #define DEVICE_DEVICE_H
 
 #include "device/conn.h"
+#include "device/device_step.h"
 #include "device/endpoint.h"
 #include "device/job.h"
 #include "device/registry.h"
@@ -24,9 +25,11 @@ struct waiter {
 
 struct device {
 	struct device_spec spec;
+	uint32_t number; /* never used again in the daemon's life; from 1 on */
 	struct registry *registry;
 	enum device_state state;
 	uint64_t state_since_us;
+	struct step_watch watch;
 	struct store *store;
 	struct offload *offload;
 	struct blk_disk disk;

@@ -54,7 +54,8 @@ static void close_lanes(struct device *dev) IN_JOB
 static int open_lanes(struct device *dev, struct error *err) IN_JOB
 {
 	for (unsigned int i = 0; i < dev->n_lanes; i++) {
-		if (lane_new(dev->lcores[i], dev->store, &dev->disk, &dev->lanes[i], err)) {
+		if (lane_new(dev->lcores[i], dev->store, &dev->disk, dev->number, &dev->lanes[i],
+			     err)) {
 			close_lanes(dev);
 			return -1;
 		}
@@ -77,12 +78,15 @@ int device_open(struct device *dev, struct error *err)
 		.offload = dev->offload,
 	};
 
+	job_say(&dev->job, "opening the store");
 	if (store_open(&params, &dev->store, err))
 		return -1;
 	fill_disk(dev);
+	job_say(&dev->job, "making channels to the store");
 	if (open_lanes(dev, err))
 		goto close_store;
 	dev->endpoint.features = blk_features(&dev->disk) | 1ull << VHOST_F_PROTOCOL_FEATURES;
+	job_say(&dev->job, "making the socket");
 	if (endpoint_open(&dev->endpoint, err))
 		goto close_lanes;
 	return 0;
@@ -97,8 +101,11 @@ close_store:
 
 void device_close(struct device *dev)
 {
+	job_say(&dev->job, "removing the socket");
 	endpoint_close(&dev->endpoint);
+	job_say(&dev->job, "closing channels to the store");
 	close_lanes(dev);
+	job_say(&dev->job, "closing the store");
 	store_close(dev->store);
 	dev->store = NULL;
 }

@@ -2,8 +2,6 @@
  *
  * What `device.show` tells of a device.
  */
-#include <stdio.h>
-
 #include "device/device.h"
 #include "engine/lcore.h"
 
@@ -31,36 +29,6 @@ static void view_queue(const struct device *dev, uint16_t index, struct queue_vi
 	}
 }
 
-static void say_what_it_waits_for(const struct device *dev, struct device_view *v)
-{
-	char requests[48] = "", peer[64] = "";
-
-	switch (dev->state) {
-	case DEVICE_NEW:
-		snprintf(v->waits_for, sizeof(v->waits_for), "the store to open");
-		return;
-	case DEVICE_REMOVING:
-		snprintf(v->waits_for, sizeof(v->waits_for), "the socket and the store to close");
-		return;
-	case DEVICE_QUIESCING:
-		break;
-	default:
-		if (dev->job_running)
-			snprintf(v->waits_for, sizeof(v->waits_for), "the store to be resized");
-		else if (dev->closed_conns)
-			snprintf(v->waits_for, sizeof(v->waits_for),
-				 "%u requests of an earlier connection", v->n_inflight);
-		return;
-	}
-	if (v->n_inflight)
-		snprintf(requests, sizeof(requests), "%u requests in flight", v->n_inflight);
-	if (dev->conn)
-		snprintf(peer, sizeof(peer), "the connection of pid %d to close", dev->conn->pid);
-	snprintf(v->waits_for, sizeof(v->waits_for), "%s%s%s%s", requests,
-		 *requests && *peer ? ", " : "", peer,
-		 dev->job_running ? " the store to be resized" : "");
-}
-
 void device_view_get(const struct device *dev, struct device_view *v)
 {
 	*v = (struct device_view){
@@ -68,6 +36,9 @@ void device_view_get(const struct device *dev, struct device_view *v)
 		.socket_path = dev->endpoint.path,
 		.state = dev->state,
 		.state_age_us = now_us() - dev->state_since_us,
+		.step = dev->watch.step,
+		.step_age_us = now_us() - dev->watch.since_us,
+		.n_overstays = dev->watch.n_overstays,
 		.deleting = dev->state >= DEVICE_QUIESCING,
 		.connected = dev->conn != NULL,
 		.n_connections = dev->n_opened,
@@ -90,5 +61,5 @@ void device_view_get(const struct device *dev, struct device_view *v)
 			v->n_inflight += v->queues[i].n_inflight;
 		}
 	}
-	say_what_it_waits_for(dev, v);
+	device_step_describe(dev, v->waits_for, sizeof(v->waits_for));
 }

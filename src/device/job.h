@@ -7,6 +7,9 @@
 #ifndef DEVICE_JOB_H
 #define DEVICE_JOB_H
 
+#include <stdatomic.h>
+#include <stdint.h>
+
 #include "base/error.h"
 #include "base/thread_role.h"
 #include "engine/mbox.h"
@@ -15,10 +18,11 @@ struct job;
 typedef void (*job_fn)(struct job *job);
 
 struct job {
-	struct msg msg;   /* EVENT_JOB_DONE */
-	job_fn run;       /* JOB */
-	job_fn done;      /* CTRL; the job may be freed by it */
-	const char *what; /* for people */
+	struct msg msg;           /* EVENT_JOB_DONE */
+	job_fn run;               /* JOB */
+	job_fn done;              /* CTRL; the job may be freed by it */
+	const char *what;         /* for people */
+	const char *_Atomic work; /* what it is at, for people: JOB writes, CTRL reads */
 	struct job *next;
 	struct jobs *jobs;
 };
@@ -34,6 +38,19 @@ struct jobs {
  *  jobs_retry(). */
 void job_start(struct jobs *jobs, struct job *job, const char *what, job_fn run,
 	       job_fn done) IN_CTRL;
+
+/** Says what the job is doing now, such as "closing the store"; a constant string. */
+static inline void job_say(struct job *job, const char *work) IN_JOB
+{
+	atomic_store_explicit(&job->work, work, memory_order_relaxed);
+}
+
+/** What it said last; NULL: nothing, or it does not run. */
+static inline const char *job_work(const struct job *job)
+{
+	return atomic_load_explicit((const char *_Atomic *)(uintptr_t)&job->work,
+				    memory_order_relaxed);
+}
 
 /** EVENT_JOB_DONE. */
 void job_finish(struct job *job) IN_CTRL;

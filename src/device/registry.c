@@ -81,6 +81,26 @@ struct device *registry_find(struct registry *r, const char *name)
 	return dev;
 }
 
+struct device *registry_find_number(struct registry *r, uint32_t number)
+{
+	struct device *dev;
+
+	for (dev = r->devices; dev; dev = dev->next)
+		if (dev->number == number)
+			break;
+	return dev;
+}
+
+const char *device_name(const struct device *dev)
+{
+	return dev->spec.name;
+}
+
+uint64_t registry_overstays(const struct registry *r)
+{
+	return r->n_overstays;
+}
+
 struct device *registry_next(struct registry *r, struct device *after)
 {
 	return after ? after->next : r->devices;
@@ -173,6 +193,7 @@ static void add_done(struct job *job)
 			device_event(dev, DEVICE_EV_CONNECTED);
 		if (dev->n_attached)
 			device_event(dev, DEVICE_EV_STARTED);
+		device_step_update(dev);
 		log_info(dev->spec.name, "added: %s%s%s, %llu bytes, on %s",
 			 store_kind_name(dev->spec.backend), *dev->spec.path ? " " : "",
 			 dev->spec.path,
@@ -226,6 +247,7 @@ void registry_add(struct registry *r, const struct device_spec *spec, registry_d
 		refuse(done, arg, VHOSTD_ERR_INTERNAL, "out of memory");
 		return;
 	}
+	dev->number = ++r->n_added;
 	dev->offload = r->params.offload;
 	fill_endpoint(r, dev);
 	list_device(r, dev);
@@ -267,6 +289,7 @@ void registry_remove_if_quiet(struct registry *r, struct device *dev)
 		return;
 	device_event(dev, DEVICE_EV_QUIET);
 	dev->job_running = true;
+	device_step_update(dev);
 	job_start(&r->jobs, &dev->job, "close a disk", remove_run, remove_done);
 }
 
@@ -274,6 +297,7 @@ static void begin_removal(struct registry *r, struct device *dev) IN_CTRL
 {
 	device_quiesce(dev);
 	registry_remove_if_quiet(r, dev);
+	device_step_update(dev);
 }
 
 static int check_del(const struct device *dev, const char *name, bool force, struct error *err)
@@ -347,6 +371,7 @@ static void resize_done(struct job *job)
 	}
 	finish(dev->op_done, dev->op_arg, dev, err.code == VHOSTD_ERR_OK ? NULL : &err);
 	registry_remove_if_quiet(dev->registry, dev);
+	device_step_update(dev);
 }
 
 static int check_resize(const struct device *dev, const char *name, uint64_t size_bytes,
@@ -380,6 +405,7 @@ void registry_resize(struct registry *r, const char *name, uint64_t size_bytes,
 	dev->resize_bytes = size_bytes;
 	dev->job_error = (struct error){.code = VHOSTD_ERR_OK};
 	dev->job_running = true;
+	device_step_update(dev);
 	job_start(&r->jobs, &dev->job, "resize a disk", resize_run, resize_done);
 }
 
@@ -403,6 +429,8 @@ void registry_shutdown(struct registry *r, registry_done_fn done, void *arg)
 void registry_on_tick(struct registry *r)
 {
 	jobs_retry(&r->jobs);
+	for (struct device *dev = r->devices; dev; dev = dev->next)
+		r->n_overstays += device_step_check(dev, &r->params.deadlines);
 	if (!r->shutdown_done)
 		return;
 	for (struct device *dev = r->devices, *next; dev; dev = next) {

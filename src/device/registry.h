@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/thread_role.h"
 #include "device/device_state.h"
+#include "device/device_step.h"
 #include "device/spec.h"
 #include "engine/counters.h"
 #include "engine/queue_state.h"
@@ -33,13 +34,18 @@ struct queue_view {
 	const struct queue_counters *counters;
 };
 
+#define DEVICE_WAITS_FOR_BYTES 192
+
 /** What `device.show` tells. Pointers are good until CTRL returns to its loop. */
 struct device_view {
 	const struct device_spec *spec;
 	const char *socket_path;
 	enum device_state state;
 	uint64_t state_age_us;
-	char waits_for[192]; /* "" when it waits for nothing */
+	enum device_step step;
+	uint64_t step_age_us;
+	uint64_t n_overstays; /* steps that took longer than their deadline, so far */
+	char waits_for[DEVICE_WAITS_FOR_BYTES]; /* "" when it waits for nothing */
 	bool deleting;
 	bool connected;
 	pid_t peer_pid;
@@ -65,6 +71,7 @@ struct registry_params {
 	const char *socket_dir;
 	mode_t socket_mode;
 	gid_t socket_gid; /* (gid_t)-1: leave */
+	struct step_deadlines deadlines;
 };
 
 /** 0, or -1 with *err set. */
@@ -98,10 +105,18 @@ void registry_resize(struct registry *registry, const char *name, uint64_t size_
  *  last one is gone. */
 void registry_shutdown(struct registry *registry, registry_done_fn done, void *arg) IN_CTRL;
 
+/** Steps of all disks, deleted ones included, that took longer than their deadline. */
+uint64_t registry_overstays(const struct registry *registry) IN_CTRL;
+
 unsigned int registry_count(const struct registry *registry) IN_CTRL;
 
 /** NULL when there is none. */
 struct device *registry_find(struct registry *registry, const char *name) IN_CTRL;
+
+/** The disk of a struct turn_cause; NULL when it is gone. */
+struct device *registry_find_number(struct registry *registry, uint32_t number) IN_CTRL;
+
+const char *device_name(const struct device *dev) IN_CTRL;
 
 /** In the order they were added; NULL begins, NULL ends. */
 struct device *registry_next(struct registry *registry, struct device *after) IN_CTRL;

@@ -82,8 +82,10 @@ void registry_on_events(struct registry *r)
 		for (unsigned int i = 0; i < n; i++) {
 			struct device *dev = handle_event(r, msgs[i]);
 
-			if (dev)
-				registry_remove_if_quiet(r, dev);
+			if (!dev)
+				continue;
+			registry_remove_if_quiet(r, dev);
+			device_step_update(dev);
 		}
 	} while (n == EVENTS_AT_ONCE && ++rounds < ROUNDS_AT_ONCE);
 	if (n == EVENTS_AT_ONCE)

@@ -13,6 +13,8 @@ struct registry {
 	struct jobs jobs;
 	struct device *devices;
 	unsigned int n_devices;
+	uint32_t n_added;        /* so far */
+	uint64_t n_overstays;    /* so far */
 	unsigned int next_lcore; /* where the next device's queues begin */
 	registry_done_fn shutdown_done;
 	void *shutdown_arg;

@@ -6,7 +6,7 @@
 #define BATCH_MAX 256
 #define REAP_MAX  64
 
-int lane_new(struct lcore *lcore, struct store *store, const struct blk_disk *disk,
+int lane_new(struct lcore *lcore, struct store *store, const struct blk_disk *disk, uint32_t device,
 	     struct lane **ret_lane, struct error *err)
 {
 	struct lane *lane = calloc(1, sizeof(*lane));
@@ -19,6 +19,7 @@ int lane_new(struct lcore *lcore, struct store *store, const struct blk_disk *di
 	}
 	lane->lcore = lcore;
 	lane->disk = disk;
+	lane->device = device;
 	*ret_lane = lane;
 	return 0;
 }
@@ -36,23 +37,44 @@ void lane_add_queue(struct lane *lane, struct queue *q)
 	lane->queues = q;
 }
 
-static unsigned int fetch_and_submit(struct lane *lane) IN_LCORE
+static struct turn_cause cause(const struct lane *lane, const struct queue *q, enum turn_work work)
+{
+	return (struct turn_cause){
+		.device = lane->device,
+		.queue = q ? q->index : TURN_NO_QUEUE,
+		.work = (uint8_t)work,
+	};
+}
+
+static void submit(struct lane *lane, struct turn_clock *clock, struct store_io **ios,
+		   unsigned int n) IN_LCORE
+{
+	if (n == 0)
+		return;
+	store_submit(lane->channel, ios, n);
+	turn_detail(clock, cause(lane, NULL, TURN_SUBMIT), n);
+}
+
+static unsigned int fetch_and_submit(struct lane *lane, struct turn_clock *clock) IN_LCORE
 {
 	struct store_io *ios[BATCH_MAX];
 	unsigned int n = 0, total = 0;
 
 	for (struct queue *q = lane->queues; q; q = q->next) {
+		unsigned int n_fetched;
+
 		if (atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_POLLING)
 			continue;
-		n += queue_fetch(q, ios + n, BATCH_MAX - n);
+		n_fetched = queue_fetch(q, ios + n, BATCH_MAX - n);
+		turn_detail(clock, cause(lane, q, TURN_FETCH), n_fetched);
+		n += n_fetched;
 		if (n < BATCH_MAX)
 			continue;
-		store_submit(lane->channel, ios, n);
+		submit(lane, clock, ios, n);
 		total += n;
 		n = 0;
 	}
-	if (n)
-		store_submit(lane->channel, ios, n);
+	submit(lane, clock, ios, n);
 	return total + n;
 }
 
@@ -76,7 +98,8 @@ static unsigned int reap(struct lane *lane) IN_LCORE
 }
 
 /* Publishes what the turn has completed; takes queues that have drained off the lane. */
-static unsigned int settle(struct lane *lane, struct queue **drained) IN_LCORE
+static unsigned int settle(struct lane *lane, struct turn_clock *clock,
+			   struct queue **drained) IN_LCORE
 {
 	struct queue **link = &lane->queues;
 	unsigned int n = 0;
@@ -86,6 +109,7 @@ static unsigned int settle(struct lane *lane, struct queue **drained) IN_LCORE
 
 		if (q->used_pending) {
 			queue_flush(q);
+			turn_detail(clock, cause(lane, q, TURN_PUBLISH), 1);
 			n++;
 		}
 		if (atomic_load_explicit(&q->state, memory_order_relaxed) == QUEUE_DRAINING &&
@@ -101,10 +125,21 @@ static unsigned int settle(struct lane *lane, struct queue **drained) IN_LCORE
 	return n;
 }
 
-unsigned int lane_turn(struct lane *lane, struct queue **drained)
+/* The virtqueue, where there is only one it can have been. */
+static const struct queue *only_queue(const struct lane *lane)
 {
-	unsigned int n = fetch_and_submit(lane);
+	return lane->queues && !lane->queues->next ? lane->queues : NULL;
+}
 
-	n += reap(lane);
-	return n + settle(lane, drained);
+unsigned int lane_turn(struct lane *lane, struct turn_clock *clock, struct queue **drained)
+{
+	const struct queue *q = only_queue(lane);
+	struct turn_cause io = cause(lane, q, TURN_IO);
+	unsigned int n = fetch_and_submit(lane, clock), n_reaped = reap(lane);
+
+	turn_detail(clock, cause(lane, q, TURN_REAP), n_reaped);
+	n += n_reaped + settle(lane, clock, drained);
+	if (n > 0)
+		turn_mark(clock, io, n);
+	return n;
 }

@@ -7,18 +7,20 @@
 #define ENGINE_LANE_H
 
 #include "engine/queue.h"
+#include "engine/turn.h"
 
 struct lane {
 	struct store_channel *channel;
 	const struct blk_disk *disk;
 	struct lcore *lcore;
+	uint32_t device; /* the disk's number, for turn_cause */
 	/* lcore's */
 	struct queue *queues; /* attached ones */
 	struct lane *next;    /* among the lcore's lanes with a queue */
 };
 
-/** Makes the lane and its channel. 0, or -1 with *err set. */
-int lane_new(struct lcore *lcore, struct store *store, const struct blk_disk *disk,
+/** Makes the lane and its channel; `device` is the disk's number. 0, or -1 with *err set. */
+int lane_new(struct lcore *lcore, struct store *store, const struct blk_disk *disk, uint32_t device,
 	     struct lane **ret_lane, struct error *err) IN_JOB;
 
 /** No queue is attached. */
@@ -27,7 +29,8 @@ void lane_free(struct lane *lane) IN_JOB;
 /** One turn: fetch, submit, reap, publish. Returns how many requests moved. Queues that have
  * drained are put into the list *drained: queue_drained() is due for them once the lane is not
  * touched any more, because CTRL may have it freed then. */
-unsigned int lane_turn(struct lane *lane, struct queue **drained) IN_LCORE;
+unsigned int lane_turn(struct lane *lane, struct turn_clock *clock,
+		       struct queue **drained) IN_LCORE;
 
 void lane_add_queue(struct lane *lane, struct queue *queue) IN_LCORE;
 

@@ -18,6 +18,7 @@
 #include "engine/mbox.h"
 #include "engine/queue.h"
 #include "engine/signaller.h"
+#include "engine/turn.h"
 
 #define MESSAGES_TURN 16
 
@@ -31,20 +32,22 @@ struct lcore {
 	struct mbox *inbox;
 	struct signaller *signaller;
 	uint64_t slow_tsc; /* a turn of so many cycles is a slow one */
-	uint32_t cause;    /* the last message of this turn; LCORE_N_MSGS: none, only I/O */
+	struct turn_trace *trace;
 	unsigned int id;
 	/* one writer, any reader */
 	_Atomic uint32_t n_queues;
 	_Atomic uint64_t turns;
 	_Atomic uint64_t busy_tsc;
 	_Atomic uint64_t total_tsc;
-	_Atomic uint64_t longest_turn_tsc; /* of the slow ones */
-	_Atomic uint32_t longest_turn_cause;
+	_Atomic uint64_t longest_turn_tsc;   /* CTRL sets it to 0 to have it measured anew */
+	_Atomic uint64_t longest_turn_cause; /* turn_cause_pack() */
 	_Atomic uint64_t slow_turns;
 	_Atomic uint64_t very_slow_turns;
 	_Atomic uint64_t messages;
-	/* shared, written once */
+	/* written by others, rarely */
+	_Atomic uint64_t trace_over_tsc; /* turns of so many cycles are kept; 0: nobody traces */
 	atomic_bool *stop;
+	struct turn_clock clock; /* its own again; large */
 } __attribute__((aligned(CACHE_LINE * 2)));
 
 struct lcores {
@@ -94,19 +97,39 @@ static void handle_queue_msg(struct msg *msg) IN_LCORE
 	msg_set_done(msg);
 }
 
-static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
+/* The queue it is about. */
+static struct queue *queue_of_msg(struct msg *msg)
 {
-	lcore->cause = msg->kind;
 	switch ((enum lcore_msg)msg->kind) {
 	case LCORE_MSG_ATTACH:
-		attach(lcore, container_of(msg, struct queue, attach_msg));
+		return container_of(msg, struct queue, attach_msg);
+	case LCORE_MSG_STOP:
+		return container_of(msg, struct queue, stop_msg);
+	default:
+		return container_of(msg, struct queue_msg, msg)->queue;
+	}
+}
+
+static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
+{
+	struct queue *queue = queue_of_msg(msg);
+	const struct turn_cause cause = {
+		.device = queue->lane->device,
+		.queue = queue->index,
+		.work = (uint8_t)(TURN_N_WORKS + msg->kind),
+	};
+
+	switch ((enum lcore_msg)msg->kind) {
+	case LCORE_MSG_ATTACH:
+		attach(lcore, queue);
 		break;
 	case LCORE_MSG_STOP:
-		queue_event(container_of(msg, struct queue, stop_msg), QUEUE_EV_STOP);
+		queue_event(queue, QUEUE_EV_STOP);
 		break;
 	default:
-		handle_queue_msg(msg);
+		handle_queue_msg(msg); /* the message is its sender's from here on */
 	}
+	turn_mark(&lcore->clock, cause, 1);
 }
 
 static unsigned int handle_messages(struct lcore *lcore) IN_LCORE
@@ -143,7 +166,7 @@ static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 		struct lane *lane = *link;
 		struct queue *drained = NULL;
 
-		n += lane_turn(lane, &drained);
+		n += lane_turn(lane, &lcore->clock, &drained);
 		if (lane->queues)
 			link = &lane->next;
 		else
@@ -153,41 +176,50 @@ static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 	return n;
 }
 
-static void account(struct lcore *lcore, uint64_t tsc, bool busy)
+static void account_slow(struct lcore *lcore, uint64_t tsc)
 {
+	counter_add(&lcore->slow_turns, 1);
+	if (tsc >= lcore->slow_tsc * (VERY_SLOW_US / SLOW_US))
+		counter_add(&lcore->very_slow_turns, 1);
+}
+
+static void account(struct lcore *lcore, uint64_t tsc, bool busy) IN_LCORE
+{
+	const struct turn_clock *clock = &lcore->clock;
+
 	counter_add(&lcore->turns, 1);
 	counter_add(&lcore->total_tsc, tsc);
 	if (!busy)
 		return;
 	counter_add(&lcore->busy_tsc, tsc);
-	if (likely(tsc < lcore->slow_tsc))
-		return;
-	counter_add(&lcore->slow_turns, 1);
-	if (tsc >= lcore->slow_tsc * (VERY_SLOW_US / SLOW_US))
-		counter_add(&lcore->very_slow_turns, 1);
-	if (tsc <= atomic_load_explicit(&lcore->longest_turn_tsc, memory_order_relaxed))
-		return;
-	atomic_store_explicit(&lcore->longest_turn_tsc, tsc, memory_order_relaxed);
-	atomic_store_explicit(&lcore->longest_turn_cause, lcore->cause, memory_order_relaxed);
+	if (unlikely(tsc >= lcore->slow_tsc))
+		account_slow(lcore, tsc);
+	if (unlikely(tsc > counter_get(&lcore->longest_turn_tsc))) {
+		atomic_store_explicit(&lcore->longest_turn_tsc, tsc, memory_order_relaxed);
+		atomic_store_explicit(&lcore->longest_turn_cause, turn_cause_pack(clock->longest),
+				      memory_order_relaxed);
+	}
+	if (unlikely(clock->trace != NULL) && tsc >= counter_get(&lcore->trace_over_tsc))
+		turn_trace_keep(lcore->trace, clock, tsc);
 }
 
 static int poll_loop(void *arg)
 {
 	struct lcore *lcore = arg;
-	uint64_t before, now = rte_rdtsc();
+	uint64_t now = rte_rdtsc();
 
 	role_enter(&role_lcore);
 	while (!atomic_load_explicit(lcore->stop, memory_order_relaxed)) {
 		unsigned int n;
 
-		lcore->cause = LCORE_N_MSGS;
+		turn_begin(&lcore->clock, now,
+			   unlikely(counter_get(&lcore->trace_over_tsc)) ? lcore->trace : NULL);
 		n = handle_messages(lcore);
 		n += turn_lanes(lcore);
 		if (n == 0)
 			rte_pause();
-		before = now;
 		now = rte_rdtsc();
-		account(lcore, now - before, n > 0);
+		account(lcore, now - lcore->clock.start_tsc, n > 0);
 	}
 	role_leave(&role_lcore);
 	return 0;
@@ -211,12 +243,15 @@ int lcores_new(const struct lcore_set *set, struct lcores **ret_lcores, struct e
 		lcore->id = id;
 		lcore->stop = &lcores->stop;
 		lcore->slow_tsc = rte_get_tsc_hz() * SLOW_US / 1000000;
-		atomic_init(&lcore->longest_turn_cause, LCORE_N_MSGS);
-		if (mbox_new(false, &lcore->inbox, err) || signaller_new(&lcore->signaller, err)) {
+		lcores->n++;
+		lcore->trace = turn_trace_new();
+		if (!lcore->trace)
+			error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
+		if (!lcore->trace || mbox_new(false, &lcore->inbox, err) ||
+		    signaller_new(&lcore->signaller, err)) {
 			lcores_free(lcores);
 			return -1;
 		}
-		lcores->n++;
 	}
 	*ret_lcores = lcores;
 	return 0;
@@ -249,6 +284,7 @@ void lcores_free(struct lcores *lcores)
 	for (unsigned int i = 0; i < lcores->n; i++) {
 		mbox_free(lcores->lcores[i].inbox);
 		signaller_free(lcores->lcores[i].signaller);
+		turn_trace_free(lcores->lcores[i].trace);
 	}
 	free(lcores);
 }
@@ -283,15 +319,21 @@ void lcore_send(struct lcore *lcore, struct msg *msg)
 	mbox_send(lcore->inbox, msg);
 }
 
-static const char *cause_name(uint32_t kind)
+void lcores_trace(struct lcores *lcores, uint64_t over_us)
 {
-	static const char *const names[] = {
-#define LCORE_MSG_NAME(name, text) text,
-		LCORE_MSGS(LCORE_MSG_NAME)
-#undef LCORE_MSG_NAME
-	};
+	for (unsigned int i = 0; i < lcores->n; i++)
+		atomic_store_explicit(&lcores->lcores[i].trace_over_tsc,
+				      over_us * (rte_get_tsc_hz() / 1000000), memory_order_relaxed);
+}
 
-	return kind < LCORE_N_MSGS ? names[kind] : "I/O";
+bool lcore_trace_get(const struct lcore *lcore, unsigned int i, struct turn_record *ret_record)
+{
+	return turn_trace_get(lcore->trace, i, ret_record);
+}
+
+void lcore_forget_longest(struct lcore *lcore)
+{
+	atomic_store_explicit(&lcore->longest_turn_tsc, 0, memory_order_relaxed);
 }
 
 void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view)
@@ -303,10 +345,10 @@ void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view)
 		.turns = counter_get(&lcore->turns),
 		.busy_tsc = counter_get(&lcore->busy_tsc),
 		.total_tsc = counter_get(&lcore->total_tsc),
+		.now_tsc = rte_rdtsc(),
 		.tsc_hz = rte_get_tsc_hz(),
 		.longest_turn_tsc = counter_get(&lcore->longest_turn_tsc),
-		.longest_turn_cause = cause_name(
-			atomic_load_explicit(&lcore->longest_turn_cause, memory_order_relaxed)),
+		.longest_turn_cause = turn_cause_unpack(counter_get(&lcore->longest_turn_cause)),
 		.slow_turns = counter_get(&lcore->slow_turns),
 		.very_slow_turns = counter_get(&lcore->very_slow_turns),
 		.messages = counter_get(&lcore->messages),

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/thread_role.h"
 #include "engine/lcore_set.h"
+#include "engine/turn.h"
 
 struct lcores;
 struct lcore;
@@ -25,12 +26,13 @@ struct lcore_view {
 	uint64_t turns;     /* of the poll loop */
 	uint64_t busy_tsc;  /* cycles of turns that found work */
 	uint64_t total_tsc; /* cycles of all turns */
+	uint64_t now_tsc;   /* when this was read */
 	uint64_t tsc_hz;
-	uint64_t longest_turn_tsc;      /* of those over 50 us; 0 without one */
-	const char *longest_turn_cause; /* a message's kind, or "I/O" */
-	uint64_t slow_turns;            /* over 50 us */
-	uint64_t very_slow_turns;       /* over 1 ms */
-	uint64_t messages;              /* taken from its inbox */
+	uint64_t longest_turn_tsc;            /* of those that found work; 0 without one */
+	struct turn_cause longest_turn_cause; /* what took most of it */
+	uint64_t slow_turns;                  /* over 50 us */
+	uint64_t very_slow_turns;             /* over 1 ms */
+	uint64_t messages;                    /* taken from its inbox */
 };
 
 /** One object for all lcores in `set`. Call on the EAL's main thread after eal_start(). 0, or -1
@@ -61,5 +63,16 @@ struct signaller *lcore_signaller(struct lcore *lcore) IN_LCORE;
 void lcore_send(struct lcore *lcore, struct msg *msg);
 
 void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view);
+
+/** Begins longest_turn_tsc anew. Any thread. */
+void lcore_forget_longest(struct lcore *lcore);
+
+/** From now on the turns that take at least so long are kept with all that was done in them; 0: no
+ *  more are. Any thread. */
+void lcores_trace(struct lcores *lcores, uint64_t over_us);
+
+/** The i-th of the last TURN_TRACES_MAX kept, oldest first; false when there is none. Any thread.
+ */
+bool lcore_trace_get(const struct lcore *lcore, unsigned int i, struct turn_record *ret_record);
 
 #endif

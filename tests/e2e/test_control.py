@@ -164,6 +164,18 @@ def test_log_level():
 # -- bad input --------------------------------------------------------------------------------
 
 
+def test_tracing_is_switched():
+    with Daemon() as daemon, daemon.client() as client:
+        expect(client.ok("lcore.trace"), {"tracing": False, "over_us": 0, "turns": []})
+        expect(client.ok("lcore.trace", over_us=1000)["tracing"], True)
+        expect(client.ok("lcore.trace")["over_us"], 1000)
+        for params in ({"over_us": 0}, {"over_us": 1000001}, {"over_us": 5, "off": True},
+                       {"over_us": "5"}, {"on": True}):
+            expect(client.error("lcore.trace", **params)[0], "PARAMS", params)
+        expect(client.ok("lcore.trace", off=True)["tracing"], False)
+        expect(len(client.ok("lcore.list", reset=True)["lcores"]), 1)
+
+
 def test_what_is_no_request():
     bad = [
         (b"\n", None),

@@ -343,9 +343,10 @@ def test_lcores_and_info():
     out = shown({"lcores": [{"lcore": 3, "socket": 0, "queues": 5, "turns": 123456,
                              "busy_percent": 12.345, "turns_over_50us": 7,
                              "turns_over_1ms": 2, "longest_turn_cause": "memory map",
+                             "longest_turn_device": "d1", "longest_turn_queue": 4,
                              "longest_turn_us": 1500, "messages": 9,
                              "devices": ["d0", "d1"]}]}, "lcores")
-    expect(out.splitlines()[1].split(), ["3", "0", "5", "12.3", "%", "123456", "7", "2", "1.5", "ms", "memory", "map", "9",
+    expect(out.splitlines()[1].split(), ["3", "0", "5", "12.3", "%", "123456", "7", "2", "1.5", "ms", "memory", "map", "d1", "4", "9",
                                          "d0,", "d1"])
     out = shown({"version": "0.1.0", "dpdk": "22.11.11", "pid": 77, "uptime_s": 90061,
                  "hugepages": False, "devices": 3, "lcores": [1, 3],
@@ -356,6 +357,24 @@ def test_lcores_and_info():
            "debug (was info)\n")
     expect(shown({"level": "info"}, "log-level"), "info\n")
     expect_in("d0: 10.0 GiB", shown(DEVICE, "resize", "d0"))
+
+
+def test_trace():
+    """trace says what slow turns were spent on"""
+    pieces = [{"cause": "fetch", "device": "d0", "queue": 3, "count": 32, "us": 2.25},
+              {"cause": "submit", "device": "d0", "count": 32, "us": 150.25}]
+    turn = {"lcore": 1, "age_ms": 61000, "us": 152, "pieces": pieces, "pieces_left_out": 7}
+    out = shown({"tracing": True, "over_us": 100, "turns": [turn, turn]}, "trace")
+    expect(out.splitlines()[0], "lcore 1: a turn of 152 us, 1 min 1 s ago")
+    expect([line.split() for line in out.splitlines()[1:5]],
+           [["WORK", "DISK", "QUEUE", "COUNT", "TIME"],
+            ["fetch", "d0", "3", "32", "2", "us"],
+            ["submit", "d0", "-", "32", "150", "us"],
+            ["and", "7", "more", "pieces", "of", "work"]])
+    expect(out.count("a turn of"), 2)
+    expect(out.splitlines()[-1], "going on: turns of 100 us or more are kept")
+    expect(shown({"tracing": False, "over_us": 0, "turns": []}, "trace"),
+           "tracing is off; --over-us US begins it\n")
 
 
 def test_json():
@@ -372,8 +391,10 @@ def test_hostile_strings():
               "socket": nasty, "virtio_feature_names": [nasty], nasty: nasty,
               "totals": {nasty: 1}}
     result = {**device, "devices": [device], "lcores": [{"devices": [nasty]}], "level": nasty,
+              "turns": [{"lcore": nasty, "pieces": [{"cause": nasty, "device": nasty}]}],
               "version": nasty, "limits": {nasty: nasty}}
     for args in (("list",), ("show", "x"), ("stats",), ("info",), ("lcores",), ("log-level",),
+                 ("trace",),
                  ("add", "x", "--backend", "null"), ("del", "x"), ("--json", "list")):
         out = shown(result, *args)
         bad = [c for c in out if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160
@@ -462,7 +483,7 @@ def complete(words, daemon_path="/nonexistent", cwd=None):
 def test_completion():
     """bash completes commands, options, values and the names of disks"""
     commands = ["add", "del", "info", "lcores", "list", "log-level", "resize", "show", "shutdown",
-                "stats"]
+                "stats", "trace"]
     expect(complete([""]), commands)
     expect(complete(["--json", "l"]), ["lcores", "list", "log-level"])
     expect(complete(["del", "--f"]), ["--force"])

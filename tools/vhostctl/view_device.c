@@ -12,9 +12,15 @@
 #include "view.h"
 
 static const struct field state_fields[] = {
-	{"state", "state", FIELD_TEXT},         {"for", "state_age_ms", FIELD_AGE_MS},
-	{"waits for", "waits_for", FIELD_TEXT}, {"being deleted", "deleting", FIELD_YES},
-	{"in flight", "inflight", FIELD_COUNT}, {NULL, NULL, FIELD_TEXT},
+	{"state", "state", FIELD_TEXT},
+	{"for", "state_age_ms", FIELD_AGE_MS},
+	{"step", "step", FIELD_TEXT},
+	{"for", "step_age_ms", FIELD_AGE_MS},
+	{"waits for", "waits_for", FIELD_TEXT},
+	{"overstays", "overstays", FIELD_COUNT},
+	{"being deleted", "deleting", FIELD_YES},
+	{"in flight", "inflight", FIELD_COUNT},
+	{NULL, NULL, FIELD_TEXT},
 };
 
 static const struct field disk_fields[] = {

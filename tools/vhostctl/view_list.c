@@ -31,6 +31,8 @@ static const struct field lcore_fields[] = {
 	{">1MS", "turns_over_1ms", FIELD_COUNT},
 	{"LONGEST TURN", "longest_turn_us", FIELD_TIME_US},
 	{"CAUSE", "longest_turn_cause", FIELD_TEXT},
+	{"OF", "longest_turn_device", FIELD_TEXT},
+	{"QUEUE", "longest_turn_queue", FIELD_COUNT},
 	{"MESSAGES", "messages", FIELD_COUNT},
 	{"DISKS", "devices", FIELD_LIST},
 	{NULL, NULL, FIELD_TEXT},
