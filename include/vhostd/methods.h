@@ -74,7 +74,8 @@ struct vhostd_param {
 	P("queues", UINT, 0, "N", "virtqueues offered, 1 (default) to 64")                         \
 	P("readonly", BOOL, 0, "", "the guest can't write")                                        \
 	P("serial", STRING, 0, "TEXT", "what the guest reads as the disk's serial; 20 bytes")      \
-	P("lcores", LCORES, 0, "LIST", "lcores that may serve it, such as 1,3-5; default: all")
+	P("lcores", LCORES, 0, "LIST", "lcores that may serve it, such as 1,3-5; default: all")    \
+	P("poll", STRING, 0, "MODE", "busy or adaptive; default: the daemon's")
 
 #define VHOSTD_PARAMS_device_del(P)                                                                \
 	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \

@@ -22,7 +22,10 @@ enum vhostd_setting_where { VHOSTD_FLAG_AND_FILE, VHOSTD_FILE_ONLY };
 	  "CPUs that poll, such as 1,3-5")                                                         \
 	S(memory, UINT, "MB", "128", VHOSTD_FLAG_AND_FILE, "memory of the DPDK heap")              \
 	S(hugepages, BOOL, "", "off", VHOSTD_FLAG_AND_FILE, "DPDK heap in hugepages")              \
-	S(poll, STRING, "MODE", "busy", VHOSTD_FLAG_AND_FILE, "how lcores wait: busy")             \
+	S(poll, STRING, "MODE", "adaptive", VHOSTD_FLAG_AND_FILE,                                  \
+	  "how disks are waited for: busy (lcores never sleep) or adaptive")                       \
+	S(poll_idle_us, UINT, "US", "100", VHOSTD_FLAG_AND_FILE,                                   \
+	  "adaptive: a virtqueue that was idle for so long is woken by kicks")                     \
 	S(open_deadline, UINT, "SECONDS", "10", VHOSTD_FLAG_AND_FILE,                              \
 	  "report an add or resize that takes longer; 0: never")                                   \
 	S(drain_deadline, UINT, "SECONDS", "30", VHOSTD_FLAG_AND_FILE,                             \

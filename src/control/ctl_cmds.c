@@ -290,7 +290,8 @@ static void cmd_daemon_info(struct daemon *daemon, struct ctl_request *request)
 	if (daemon->conf)
 		add_text(result, "config", conf_path(daemon->conf));
 	json_object_object_add(result, "lcores", view_lcore_ids(daemon->lcores));
-	add_text(result, "poll", "busy");
+	add_text(result, "poll", poll_mode_name(settings->poll));
+	add_uint(result, "poll_idle_us", settings->poll_idle_us);
 	add_bool(result, "hugepages", settings->hugepages);
 	add_uint(result, "memory_mb", settings->memory_mb);
 	add_uint(result, "open_deadline", settings->deadlines.s[DEADLINE_OPEN]);

@@ -56,17 +56,23 @@ struct json_object *view_lcore(struct registry *registry, const struct lcore *lc
 {
 	struct json_object *object = json_object_new_object();
 	struct lcore_view view;
-	double busy;
+	double busy, asleep;
+	uint64_t all_tsc;
 
 	lcore_view_get(lcore, &view);
-	busy = view.total_tsc ? 100.0 * (double)view.busy_tsc / (double)view.total_tsc : 0.0;
+	all_tsc = view.total_tsc + view.asleep_tsc;
+	busy = all_tsc ? 100.0 * (double)view.busy_tsc / (double)all_tsc : 0.0;
+	asleep = all_tsc ? 100.0 * (double)view.asleep_tsc / (double)all_tsc : 0.0;
 	add_uint(object, "lcore", view.id);
 	add_int(object, "socket", view.socket);
 	add_uint(object, "queues", view.n_queues);
 	add_uint(object, "turns", view.turns);
 	add_decimal(object, "busy_percent", busy);
+	add_decimal(object, "asleep_percent", asleep);
 	add_uint(object, "busy_us", tsc_to_us(&view, view.busy_tsc));
 	add_uint(object, "idle_us", tsc_to_us(&view, view.total_tsc - view.busy_tsc));
+	add_uint(object, "asleep_us", tsc_to_us(&view, view.asleep_tsc));
+	add_uint(object, "sleeps", view.sleeps);
 	add_uint(object, "turns_over_50us", view.slow_turns);
 	add_uint(object, "turns_over_1ms", view.very_slow_turns);
 	add_uint(object, "longest_turn_us", tsc_to_us(&view, view.longest_turn_tsc));

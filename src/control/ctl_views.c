@@ -131,6 +131,7 @@ static void add_spec(struct json_object *object, const struct device_view *view)
 		lcore_set_format(&spec->lcores, lcores, sizeof(lcores));
 		add_text(object, "lcores", lcores);
 	}
+	add_text(object, "poll", poll_mode_name(view->poll));
 	add_text(object, "socket", view->socket_path);
 }
 

@@ -82,12 +82,15 @@ static int make_engine(struct root *r, struct error *err)
 		.socket_dir = r->settings.socket_dir,
 		.socket_mode = r->settings.socket_mode,
 		.socket_gid = r->settings.socket_gid,
+		.poll = r->settings.poll,
+		.poll_idle_us = r->settings.poll_idle_us,
 		.deadlines = r->settings.deadlines,
 	};
 
 	if (start_dpdk(r, err) || mbox_new(true, &r->events, err) ||
 	    offload_new(&daemon->offload, err) ||
-	    lcores_new(&r->settings.lcores, &daemon->lcores, err))
+	    lcores_new(&r->settings.lcores, r->settings.poll == POLL_ADAPTIVE, &daemon->lcores,
+		       err))
 		return -1;
 	params.lcores = daemon->lcores;
 	params.offload = daemon->offload;

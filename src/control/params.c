@@ -232,6 +232,7 @@ int params_check_device(struct json_object *object, struct error *err)
 int params_to_spec(struct json_object *object, struct device_spec *ret_spec, struct error *err)
 {
 	const char *lcores = params_string(object, "lcores");
+	const char *poll = params_string(object, "poll");
 	uint32_t n_queues = params_uint(object, "queues", 1);
 
 	device_spec_init(ret_spec);
@@ -247,6 +248,9 @@ int params_to_spec(struct json_object *object, struct device_spec *ret_spec, str
 	ret_spec->size_bytes = params_size(object, "size");
 	ret_spec->block_size_bytes = params_uint(object, "block_size", ret_spec->block_size_bytes);
 	ret_spec->readonly = params_bool(object, "readonly");
+	if (poll && poll_mode_parse(poll, &ret_spec->poll))
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "poll: \"%.64s\" is no poll mode; busy or adaptive is", poll);
 	if (lcores && lcore_set_parse(lcores, &ret_spec->lcores))
 		return error_set(err, VHOSTD_ERR_PARAMS, "lcores: \"%.64s\" is no list", lcores);
 	return 0;

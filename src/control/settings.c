@@ -15,9 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MEMORY_MB_MIN  32
-#define MEMORY_MB_MAX  (1 << 20)
-#define DEADLINE_S_MAX 86400
+#define MEMORY_MB_MIN    32
+#define MEMORY_MB_MAX    (1 << 20)
+#define DEADLINE_S_MAX   86400
+#define POLL_IDLE_US_MAX 1000000
 
 #define SETTING_ROW(name, type, metavar, def, where, summary)                                      \
 	[SETTING_##name] = {#name, VHOSTD_PARAM_##type, metavar, def, where, summary},
@@ -28,6 +29,8 @@ void settings_init(struct settings *settings)
 {
 	memset(settings, 0, sizeof(*settings));
 	settings->memory_mb = 128;
+	settings->poll = POLL_ADAPTIVE;
+	settings->poll_idle_us = 100;
 	settings->deadlines.s[DEADLINE_OPEN] = 10;
 	settings->deadlines.s[DEADLINE_DRAIN] = 30;
 	settings->deadlines.s[DEADLINE_CLOSE] = 10;
@@ -82,19 +85,6 @@ static int set_lcores(struct settings *s, const char *text, struct error *err)
 	return 0;
 }
 
-static int set_memory(struct settings *s, const char *text, struct error *err)
-{
-	char *end;
-	unsigned long mb = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end || mb < MEMORY_MB_MIN || mb > MEMORY_MB_MAX)
-		return error_set(err, VHOSTD_ERR_PARAMS,
-				 "\"%s\" is not a number of MB from %d to %d", text, MEMORY_MB_MIN,
-				 MEMORY_MB_MAX);
-	s->memory_mb = (unsigned int)mb;
-	return 0;
-}
-
 static int set_hugepages(struct settings *s, const char *text, struct error *err)
 {
 	bool on = strcmp(text, "true") == 0;
@@ -107,25 +97,48 @@ static int set_hugepages(struct settings *s, const char *text, struct error *err
 
 static int set_poll(struct settings *s, const char *text, struct error *err)
 {
-	(void)s; /* there is one mode */
-	if (strcmp(text, "adaptive") == 0)
+	if (poll_mode_parse(text, &s->poll))
 		return error_set(err, VHOSTD_ERR_PARAMS,
-				 "\"adaptive\" is not in this version; use busy");
-	if (strcmp(text, "busy") != 0)
-		return error_set(err, VHOSTD_ERR_PARAMS, "\"%s\" is no poll mode; use busy", text);
+				 "\"%s\" is no poll mode; busy or adaptive is", text);
+	return 0;
+}
+
+/* A decimal number from min to max. */
+static int parse_uint(uint32_t *ret, const char *text, uint32_t min, uint32_t max)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n < min || n > max)
+		return -EINVAL;
+	*ret = (uint32_t)n;
+	return 0;
+}
+
+static int set_memory(struct settings *s, const char *text, struct error *err)
+{
+	if (parse_uint(&s->memory_mb, text, MEMORY_MB_MIN, MEMORY_MB_MAX))
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "\"%s\" is not a number of MB from %d to %d", text, MEMORY_MB_MIN,
+				 MEMORY_MB_MAX);
+	return 0;
+}
+
+static int set_poll_idle_us(struct settings *s, const char *text, struct error *err)
+{
+	if (parse_uint(&s->poll_idle_us, text, 1, POLL_IDLE_US_MAX))
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "\"%s\" is not a number of microseconds from 1 to %d", text,
+				 POLL_IDLE_US_MAX);
 	return 0;
 }
 
 static int set_deadline(uint32_t *ret_s, const char *text, struct error *err)
 {
-	char *end;
-	unsigned long s = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end || s > DEADLINE_S_MAX)
+	if (parse_uint(ret_s, text, 0, DEADLINE_S_MAX))
 		return error_set(err, VHOSTD_ERR_PARAMS,
 				 "\"%s\" is not a number of seconds from 0 (never) to %d", text,
 				 DEADLINE_S_MAX);
-	*ret_s = (uint32_t)s;
 	return 0;
 }
 

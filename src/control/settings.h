@@ -43,8 +43,10 @@ struct settings {
 	char state_dir[PATH_MAX];
 	char runtime_dir[SUN_PATH_BYTES]; /* "" when it isn't needed */
 	struct lcore_set lcores;
-	unsigned int memory_mb;
+	uint32_t memory_mb;
 	bool hugepages;
+	enum poll_mode poll;
+	uint32_t poll_idle_us;
 	struct step_deadlines deadlines;
 	enum log_level log_level;
 	mode_t control_mode;

@@ -18,6 +18,7 @@ static bool all_have_moved(struct watchdog *watchdog)
 			all = false;
 		}
 		watchdog->turns[i] = view.turns;
+		lcore_poke(lcores_nth(watchdog->lcores, i)); /* it may be asleep, and right so */
 	}
 	return all;
 }

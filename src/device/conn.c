@@ -40,6 +40,7 @@ struct conn *conn_new(struct endpoint *endpoint, int sock)
 	msg_init(&conn->closed_msg, EVENT_CONN_CLOSED);
 	for (unsigned int i = 0; i < VHOSTD_QUEUES_MAX; i++) {
 		conn->rings[i].call_fd = -1;
+		conn->rings[i].kick_fd = -1;
 		conn->rings[i].base = RING_BASE_UNKNOWN;
 	}
 	return conn;
@@ -52,6 +53,7 @@ void conn_close(struct conn *conn)
 	for (uint16_t i = 0; i < conn->endpoint->n_queues; i++) {
 		conn_ring_stop(conn, i, false);
 		close_fd(&conn->rings[i].call_fd);
+		close_fd(&conn->rings[i].kick_fd);
 	}
 	mbox_send(conn->endpoint->events, &conn->closed_msg);
 }
@@ -136,6 +138,7 @@ static struct queue *make_queue(struct conn *conn, uint16_t index, struct ring *
 		.write_through = !(conn->features & BIT(VIRTIO_BLK_F_FLUSH)),
 		.enabled = ring->enabled,
 		.call_fd = ring->call_fd,
+		.kick_fd = ring->kick_fd,
 	};
 	struct queue *queue = params.map_use ? queue_new(&params) : NULL;
 
@@ -166,6 +169,7 @@ bool conn_ring_start(struct conn *conn, uint16_t index)
 	msg_init(&run->start_msg, EVENT_RUN_START);
 	msg_init(&run->stop_msg, EVENT_RUN_STOP);
 	ring->call_fd = -1;
+	ring->kick_fd = -1;
 	ring->run = run;
 	mbox_send(conn->endpoint->events, &run->start_msg);
 	return true;
@@ -195,18 +199,34 @@ static void tell_queue(struct ring_run *run, struct queue_msg *m, enum lcore_msg
 	msg_wait(&m->msg);
 }
 
+/* Gives a descriptor to the run, which gives the old one back, or keeps it in *kept until there is
+ * one. */
+static void set_fd(struct ring *ring, int *kept, enum lcore_msg kind, int fd)
+{
+	struct queue_msg m = {.fd = fd};
+
+	if (ring->run) {
+		tell_queue(ring->run, &m, kind);
+		close_fd(&m.fd);
+		return;
+	}
+	close_fd(kept);
+	*kept = fd;
+}
+
 void conn_ring_set_call(struct conn *conn, uint16_t index, int fd)
 {
 	struct ring *ring = &conn->rings[index];
-	struct queue_msg m = {.call_fd = fd};
 
-	if (ring->run) {
-		tell_queue(ring->run, &m, LCORE_MSG_SET_CALL);
-		close_fd(&m.call_fd);
-		return;
-	}
-	close_fd(&ring->call_fd);
-	ring->call_fd = fd;
+	set_fd(ring, &ring->call_fd, LCORE_MSG_SET_CALL, fd);
+}
+
+void conn_ring_set_kick(struct conn *conn, uint16_t index, int fd)
+{
+	struct ring *ring = &conn->rings[index];
+
+	ring->kicked = true;
+	set_fd(ring, &ring->kick_fd, LCORE_MSG_SET_KICK, fd);
 }
 
 void conn_ring_set_enabled(struct conn *conn, uint16_t index, bool enabled)

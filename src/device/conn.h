@@ -29,6 +29,7 @@ struct ring {
 	int32_t base;           /* RING_BASE_UNKNOWN: go on from the used index */
 	struct vring_addr addr; /* all 0: not given */
 	int call_fd;            /* -1 none, or handed on to the run */
+	int kick_fd;            /* the same */
 	bool kicked;            /* SET_VRING_KICK came since the last GET_VRING_BASE */
 	bool enabled;
 	struct ring_run *run; /* while it is started */
@@ -118,6 +119,9 @@ bool conn_ring_stop(struct conn *conn, uint16_t index, bool wants_base) IN_VHOST
 
 /** The ring's new call descriptor, -1 for none; the ring owns it. */
 void conn_ring_set_call(struct conn *conn, uint16_t index, int fd) IN_VHOST;
+
+/** The same for the kick descriptor, by which a driver wakes a ring that sleeps. */
+void conn_ring_set_kick(struct conn *conn, uint16_t index, int fd) IN_VHOST;
 
 void conn_ring_set_enabled(struct conn *conn, uint16_t index, bool enabled) IN_VHOST;
 

@@ -37,6 +37,8 @@ struct device {
 	struct queue_counters counters[VHOSTD_QUEUES_MAX];
 	struct lane **lanes; /* one for each of n_lanes lcores */
 	unsigned int n_lanes;
+	enum poll_mode poll;
+	uint32_t poll_idle_us;
 	struct lcore *lcores[VHOSTD_LCORES_MAX]; /* of the lanes */
 	struct conn *conn;                       /* the open connection; NULL without one */
 	struct conn *closed_conns;               /* closed, with runs that have not ended */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "device/device.h"
 #include "device/vhost_msg.h"
+#include "engine/lcore.h"
 
 #define MAX_SECTORS UINT32_MAX
 
@@ -53,9 +54,17 @@ static void close_lanes(struct device *dev) IN_JOB
 
 static int open_lanes(struct device *dev, struct error *err) IN_JOB
 {
+	struct lane_params params = {
+		.store = dev->store,
+		.disk = &dev->disk,
+		.device = dev->number,
+		.idle_tsc =
+			dev->poll == POLL_BUSY ? UINT64_MAX : lcore_tsc_of_us(dev->poll_idle_us),
+	};
+
 	for (unsigned int i = 0; i < dev->n_lanes; i++) {
-		if (lane_new(dev->lcores[i], dev->store, &dev->disk, dev->number, &dev->lanes[i],
-			     err)) {
+		params.lcore = dev->lcores[i];
+		if (lane_new(&params, &dev->lanes[i], err)) {
 			close_lanes(dev);
 			return -1;
 		}

@@ -45,6 +45,7 @@ void device_view_get(const struct device *dev, struct device_view *v)
 		.capacity_bytes = counter_get(&dev->disk.capacity_sectors) * SECTOR_BYTES,
 		.write_cache = atomic_load_explicit(&dev->disk.write_cache, memory_order_relaxed),
 		.n_queues = dev->spec.n_queues,
+		.poll = dev->poll,
 	};
 	if (dev->conn) {
 		v->peer_pid = dev->conn->pid;

@@ -249,6 +249,8 @@ void registry_add(struct registry *r, const struct device_spec *spec, registry_d
 	}
 	dev->number = ++r->n_added;
 	dev->offload = r->params.offload;
+	dev->poll = spec->poll == POLL_DEFAULT ? r->params.poll : spec->poll;
+	dev->poll_idle_us = r->params.poll_idle_us;
 	fill_endpoint(r, dev);
 	list_device(r, dev);
 	dev->op_done = done;

@@ -58,6 +58,7 @@ struct device_view {
 	bool write_cache; /* CONFIG_WCE: true write-back, false write-through */
 	uint32_t n_inflight;
 	uint16_t n_queues;
+	enum poll_mode poll;
 	struct queue_view queues[VHOSTD_QUEUES_MAX];
 };
 
@@ -70,7 +71,9 @@ struct registry_params {
 	struct mbox *events; /* the registry is its only reader */
 	const char *socket_dir;
 	mode_t socket_mode;
-	gid_t socket_gid; /* (gid_t)-1: leave */
+	gid_t socket_gid;    /* (gid_t)-1: leave */
+	enum poll_mode poll; /* of disks that don't say */
+	uint32_t poll_idle_us;
 	struct step_deadlines deadlines;
 };
 

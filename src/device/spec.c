@@ -5,12 +5,39 @@
  */
 #include "device/spec.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/un.h>
 
 #define SOCKET_SUFFIX ".sock"
 #define NAME_CHARS    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
+
+const char *poll_mode_name(enum poll_mode mode)
+{
+	switch (mode) {
+#define POLL_MODE_NAME(name, text)                                                                 \
+	case POLL_##name:                                                                          \
+		return text;
+		POLL_MODES(POLL_MODE_NAME)
+#undef POLL_MODE_NAME
+	case POLL_DEFAULT:
+		break;
+	}
+	return "default";
+}
+
+int poll_mode_parse(const char *name, enum poll_mode *ret_mode)
+{
+#define POLL_MODE_PARSE(id, text)                                                                  \
+	if (strcmp(name, text) == 0) {                                                             \
+		*ret_mode = POLL_##id;                                                             \
+		return 0;                                                                          \
+	}
+	POLL_MODES(POLL_MODE_PARSE)
+#undef POLL_MODE_PARSE
+	return -EINVAL;
+}
 
 void device_spec_init(struct device_spec *spec)
 {

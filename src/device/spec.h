@@ -14,6 +14,21 @@
 #include "engine/store.h"
 #include "vhostd/limits.h"
 
+/* X(NAME, name): how a disk's virtqueues are waited for. */
+#define POLL_MODES(X)                                                                              \
+	X(BUSY, "busy")         /* polled without end */                                           \
+	X(ADAPTIVE, "adaptive") /* polled while there is something, woken by kicks otherwise */
+
+#define POLL_MODE_ENUM(name, text) POLL_##name,
+enum poll_mode { POLL_DEFAULT, POLL_MODES(POLL_MODE_ENUM) };
+#undef POLL_MODE_ENUM
+
+/** "busy" or "adaptive"; "default" for POLL_DEFAULT. */
+const char *poll_mode_name(enum poll_mode mode);
+
+/** 0, or -EINVAL. */
+int poll_mode_parse(const char *name, enum poll_mode *ret_mode);
+
 struct device_spec {
 	char name[VHOSTD_NAME_MAX + 1];
 	enum store_kind backend;
@@ -24,6 +39,7 @@ struct device_spec {
 	bool readonly;
 	char serial[VHOSTD_SERIAL_MAX + 1];
 	struct lcore_set lcores; /* empty: all */
+	enum poll_mode poll;     /* POLL_DEFAULT: the daemon's */
 };
 
 /** Fills in the defaults: 512-byte blocks, one queue. */

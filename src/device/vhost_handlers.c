@@ -216,14 +216,11 @@ static bool ring_fd(struct conn *conn, struct vu_msg *msg, const char *what, int
 static enum handled on_set_vring_kick(struct conn *conn, struct vu_msg *msg) IN_VHOST
 {
 	uint32_t index = msg->payload.u64 & VHOST_RING_INDEX_MASK;
-	struct ring *ring = &conn->rings[index];
 	int fd;
 
 	if (!ring_fd(conn, msg, "SET_VRING_KICK", &fd))
 		return HANDLED_ERROR;
-	if (fd >= 0)
-		close(fd); /* we poll: nobody has to tell us */
-	ring->kicked = true;
+	conn_ring_set_kick(conn, (uint16_t)index, fd);
 	return started(conn, index);
 }
 

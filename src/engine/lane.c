@@ -3,23 +3,27 @@
 
 #include <stdlib.h>
 
+#include "engine/lcore.h"
+
 #define BATCH_MAX 256
 #define REAP_MAX  64
 
-int lane_new(struct lcore *lcore, struct store *store, const struct blk_disk *disk, uint32_t device,
-	     struct lane **ret_lane, struct error *err)
+int lane_new(const struct lane_params *params, struct lane **ret_lane, struct error *err)
 {
 	struct lane *lane = calloc(1, sizeof(*lane));
+	bool sleeps = params->idle_tsc != UINT64_MAX;
 
 	if (!lane)
 		return error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
-	if (store_channel_open(store, &lane->channel, err)) {
+	if (store_channel_open(params->store, sleeps ? lcore_doorbell(params->lcore) : NULL,
+			       &lane->channel, err)) {
 		free(lane);
 		return -1;
 	}
-	lane->lcore = lcore;
-	lane->disk = disk;
-	lane->device = device;
+	lane->lcore = params->lcore;
+	lane->disk = params->disk;
+	lane->device = params->device;
+	lane->idle_tsc = params->idle_tsc;
 	*ret_lane = lane;
 	return 0;
 }
@@ -35,6 +39,11 @@ void lane_add_queue(struct lane *lane, struct queue *q)
 {
 	q->next = lane->queues;
 	lane->queues = q;
+}
+
+static bool is_polled(const struct queue *q)
+{
+	return atomic_load_explicit(&q->state, memory_order_relaxed) == QUEUE_POLLING;
 }
 
 static struct turn_cause cause(const struct lane *lane, const struct queue *q, enum turn_work work)
@@ -63,10 +72,14 @@ static unsigned int fetch_and_submit(struct lane *lane, struct turn_clock *clock
 	for (struct queue *q = lane->queues; q; q = q->next) {
 		unsigned int n_fetched;
 
-		if (atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_POLLING)
+		if (!is_polled(q))
 			continue;
 		n_fetched = queue_fetch(q, ios + n, BATCH_MAX - n);
 		turn_detail(clock, cause(lane, q, TURN_FETCH), n_fetched);
+		if (n_fetched)
+			q->last_tsc = clock->start_tsc;
+		else if (clock->start_tsc - q->last_tsc > lane->idle_tsc)
+			queue_try_sleep(q);
 		n += n_fetched;
 		if (n < BATCH_MAX)
 			continue;
@@ -139,7 +152,26 @@ unsigned int lane_turn(struct lane *lane, struct turn_clock *clock, struct queue
 
 	turn_detail(clock, cause(lane, q, TURN_REAP), n_reaped);
 	n += n_reaped + settle(lane, clock, drained);
-	if (n > 0)
+	if (n > 0) {
+		lane->last_tsc = clock->start_tsc;
 		turn_mark(clock, io, n);
+	}
 	return n;
+}
+
+enum lane_place lane_next_place(const struct lane *lane, const struct turn_clock *clock,
+				unsigned int n)
+{
+	const struct store_channel *channel = lane->channel;
+
+	if (!lane->queues)
+		return LANE_OFF;
+	if (n > 0 || !lane_may_sleep(lane) || channel->n_inflight != channel->n_away)
+		return LANE_POLLED;
+	for (const struct queue *q = lane->queues; q; q = q->next)
+		if (is_polled(q))
+			return LANE_POLLED;
+	if (channel->n_inflight == 0)
+		return LANE_PARKED;
+	return clock->start_tsc - lane->last_tsc > lane->idle_tsc ? LANE_WAITING : LANE_POLLED;
 }

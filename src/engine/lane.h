@@ -9,19 +9,37 @@
 #include "engine/queue.h"
 #include "engine/turn.h"
 
+/* Where an lcore has a lane. */
+enum lane_place {
+	LANE_OFF,     /* no queue is attached */
+	LANE_POLLED,  /* in each turn */
+	LANE_WAITING, /* nothing to poll but what rings the doorbell when it has ended */
+	LANE_PARKED,  /* nothing at all, until a kick or a message */
+};
+
 struct lane {
 	struct store_channel *channel;
 	const struct blk_disk *disk;
 	struct lcore *lcore;
-	uint32_t device; /* the disk's number, for turn_cause */
+	uint32_t device;   /* the disk's number, for turn_cause */
+	uint64_t idle_tsc; /* a queue that was idle for so long goes to sleep; UINT64_MAX: never */
 	/* lcore's */
 	struct queue *queues; /* attached ones */
-	struct lane *next;    /* among the lcore's lanes with a queue */
+	enum lane_place place;
+	uint64_t last_tsc; /* the last turn in which there was something */
+	struct lane *next; /* of those in the same place */
 };
 
-/** Makes the lane and its channel; `device` is the disk's number. 0, or -1 with *err set. */
-int lane_new(struct lcore *lcore, struct store *store, const struct blk_disk *disk, uint32_t device,
-	     struct lane **ret_lane, struct error *err) IN_JOB;
+struct lane_params {
+	struct lcore *lcore;
+	struct store *store;
+	const struct blk_disk *disk;
+	uint32_t device;   /* the disk's number */
+	uint64_t idle_tsc; /* UINT64_MAX: its queues are always polled */
+};
+
+/** Makes the lane and its channel. 0, or -1 with *err set. */
+int lane_new(const struct lane_params *params, struct lane **ret_lane, struct error *err) IN_JOB;
 
 /** No queue is attached. */
 void lane_free(struct lane *lane) IN_JOB;
@@ -31,6 +49,16 @@ void lane_free(struct lane *lane) IN_JOB;
  * touched any more, because CTRL may have it freed then. */
 unsigned int lane_turn(struct lane *lane, struct turn_clock *clock,
 		       struct queue **drained) IN_LCORE;
+
+/** Where it goes after a turn that found n. */
+enum lane_place lane_next_place(const struct lane *lane, const struct turn_clock *clock,
+				unsigned int n) IN_LCORE;
+
+/** May its queues go to sleep? */
+static inline bool lane_may_sleep(const struct lane *lane)
+{
+	return lane->idle_tsc != UINT64_MAX;
+}
 
 void lane_add_queue(struct lane *lane, struct queue *queue) IN_LCORE;
 

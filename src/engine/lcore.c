@@ -1,78 +1,72 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The poll loop. Each turn: a bounded number of messages, then one turn of each lane that has a
- * queue attached. Nothing here waits, locks or allocates; the only system calls are the store's
+ * The poll loop. Each turn: a bounded number of messages, then one turn of each lane that has
+ * something to poll. Nothing here waits, locks or allocates; the only system calls are the store's
  * submission, the write to a call descriptor, and, rarely, the wake-up of CTRL.
+ *
+ * A lane whose queues all sleep, and which has nothing in flight but what rings the doorbell, is
+ * not polled (engine/waker.h). When no lane is, the lcore sleeps, too.
  */
-#include "engine/lcore.h"
-
 #include <rte_cycles.h>
-#include <rte_launch.h>
-#include <rte_lcore.h>
 #include <rte_pause.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/compiler.h"
 #include "engine/lane.h"
+#include "engine/lcore_impl.h"
 #include "engine/mbox.h"
-#include "engine/queue.h"
-#include "engine/signaller.h"
-#include "engine/turn.h"
 
-#define MESSAGES_TURN 16
-
-/* What counts as a slow turn: others wait for so long. */
-#define SLOW_US      50
-#define VERY_SLOW_US 1000
-
-struct lcore {
-	/* its own */
-	struct lane *lanes;
-	struct mbox *inbox;
-	struct signaller *signaller;
-	uint64_t slow_tsc; /* a turn of so many cycles is a slow one */
-	struct turn_trace *trace;
-	unsigned int id;
-	/* one writer, any reader */
-	_Atomic uint32_t n_queues;
-	_Atomic uint64_t turns;
-	_Atomic uint64_t busy_tsc;
-	_Atomic uint64_t total_tsc;
-	_Atomic uint64_t longest_turn_tsc;   /* CTRL sets it to 0 to have it measured anew */
-	_Atomic uint64_t longest_turn_cause; /* turn_cause_pack() */
-	_Atomic uint64_t slow_turns;
-	_Atomic uint64_t very_slow_turns;
-	_Atomic uint64_t messages;
-	/* written by others, rarely */
-	_Atomic uint64_t trace_over_tsc; /* turns of so many cycles are kept; 0: nobody traces */
-	atomic_bool *stop;
-	struct turn_clock clock; /* its own again; large */
-} __attribute__((aligned(CACHE_LINE * 2)));
-
-struct lcores {
-	struct lcore_set set;
-	unsigned int n;
-	atomic_bool stop;
-	struct lcore lcores[];
-};
+#define MESSAGES_TURN    16
+#define WAKES_MAX        32
+#define VERY_SLOW_FACTOR 20 /* of a slow turn: 1 ms */
 
 static unsigned int n_attached(const struct lcore *lcore)
 {
 	return atomic_load_explicit(&lcore->n_queues, memory_order_relaxed);
 }
 
+static void leave_waiting(struct lcore *lcore, const struct lane *lane) IN_LCORE
+{
+	for (struct lane **link = &lcore->waiting; *link; link = &(*link)->next) {
+		if (*link == lane) {
+			*link = lane->next;
+			return;
+		}
+	}
+}
+
+/* Takes a lane to those that are polled, wherever it is. */
+static void poll_lane(struct lcore *lcore, struct lane *lane) IN_LCORE
+{
+	if (lane->place == LANE_POLLED)
+		return;
+	if (lane->place == LANE_WAITING)
+		leave_waiting(lcore, lane);
+	lane->place = LANE_POLLED;
+	lane->last_tsc = lcore->clock.start_tsc;
+	lane->next = lcore->polled;
+	lcore->polled = lane;
+}
+
+static void poll_waiting_lanes(struct lcore *lcore) IN_LCORE
+{
+	while (lcore->waiting) {
+		struct lane *lane = lcore->waiting;
+
+		lcore->waiting = lane->next;
+		lane->place = LANE_POLLED;
+		lane->next = lcore->polled;
+		lcore->polled = lane;
+	}
+}
+
 static void attach(struct lcore *lcore, struct queue *q) IN_LCORE
 {
 	struct lane *lane = q->lane;
 
-	if (!lane->queues) {
-		lane->next = lcore->lanes;
-		lcore->lanes = lane;
-	}
 	lane_add_queue(lane, q);
 	atomic_store_explicit(&lcore->n_queues, n_attached(lcore) + 1, memory_order_relaxed);
+	lcore->n_sleepers += lane_may_sleep(lane);
 	queue_attach(q);
+	poll_lane(lcore, lane);
 }
 
 static void handle_queue_msg(struct msg *msg) IN_LCORE
@@ -84,7 +78,10 @@ static void handle_queue_msg(struct msg *msg) IN_LCORE
 		queue_swap_map(m->queue, m->map_use);
 		break;
 	case LCORE_MSG_SET_CALL:
-		m->call_fd = queue_swap_call(m->queue, m->call_fd);
+		m->fd = queue_swap_call(m->queue, m->fd);
+		break;
+	case LCORE_MSG_SET_KICK:
+		m->fd = queue_swap_kick(m->queue, m->fd);
 		break;
 	case LCORE_MSG_SET_ENABLED:
 		queue_set_enabled(m->queue, m->enabled);
@@ -119,6 +116,11 @@ static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
 		.work = (uint8_t)(TURN_N_WORKS + msg->kind),
 	};
 
+	/* Before the message is given back, and the queue with it. */
+	if (atomic_load_explicit(&queue->state, memory_order_relaxed) != QUEUE_IDLE) {
+		queue_wake(queue);
+		poll_lane(lcore, queue->lane);
+	}
 	switch ((enum lcore_msg)msg->kind) {
 	case LCORE_MSG_ATTACH:
 		attach(lcore, queue);
@@ -127,7 +129,7 @@ static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
 		queue_event(queue, QUEUE_EV_STOP);
 		break;
 	default:
-		handle_queue_msg(msg); /* the message is its sender's from here on */
+		handle_queue_msg(msg);
 	}
 	turn_mark(&lcore->clock, cause, 1);
 }
@@ -144,6 +146,34 @@ static unsigned int handle_messages(struct lcore *lcore) IN_LCORE
 	return n;
 }
 
+/* What was kicked, or rung for, is polled again. */
+static unsigned int wake(struct lcore *lcore, void **whats, unsigned int n) IN_LCORE
+{
+	for (unsigned int i = 0; i < n; i++) {
+		struct queue *q = whats[i];
+
+		if (q) {
+			queue_wake(q);
+			poll_lane(lcore, q->lane);
+		} else {
+			poll_waiting_lanes(lcore);
+		}
+	}
+	return n;
+}
+
+/* Kicks and the doorbell, now and then, while other queues are polled. */
+static unsigned int look_around(struct lcore *lcore) IN_LCORE
+{
+	void *whats[WAKES_MAX];
+
+	if (lcore->n_sleepers == 0 ||
+	    lcore->clock.start_tsc - lcore->last_look_tsc < lcore->look_tsc)
+		return 0;
+	lcore->last_look_tsc = lcore->clock.start_tsc;
+	return wake(lcore, whats, waker_look(&lcore->waker, whats, WAKES_MAX));
+}
+
 static void let_go(struct lcore *lcore, struct queue *drained) IN_LCORE
 {
 	while (drained) {
@@ -151,35 +181,50 @@ static void let_go(struct lcore *lcore, struct queue *drained) IN_LCORE
 
 		atomic_store_explicit(&lcore->n_queues, n_attached(lcore) - 1,
 				      memory_order_relaxed);
+		lcore->n_sleepers -= lane_may_sleep(drained->lane);
 		queue_drained(drained);
 		drained = next;
 	}
 }
 
-/* One turn of each lane; lanes whose last queue went away leave the list. */
+/* To where it belongs after a turn; out of the list of those that are polled. */
+static void move_lane(struct lcore *lcore, struct lane *lane, enum lane_place place) IN_LCORE
+{
+	lane->place = place;
+	if (place != LANE_WAITING)
+		return;
+	lane->next = lcore->waiting;
+	lcore->waiting = lane;
+}
+
+/* One turn of each lane that is polled; those that need none any more leave the list. */
 static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 {
-	struct lane **link = &lcore->lanes;
-	unsigned int n = 0;
+	struct lane **link = &lcore->polled;
+	unsigned int n_all = 0;
 
 	while (*link) {
 		struct lane *lane = *link;
 		struct queue *drained = NULL;
+		unsigned int n = lane_turn(lane, &lcore->clock, &drained);
+		enum lane_place place = lane_next_place(lane, &lcore->clock, n);
 
-		n += lane_turn(lane, &lcore->clock, &drained);
-		if (lane->queues)
+		n_all += n;
+		if (place == LANE_POLLED) {
 			link = &lane->next;
-		else
+		} else {
 			*link = lane->next;
+			move_lane(lcore, lane, place);
+		}
 		let_go(lcore, drained);
 	}
-	return n;
+	return n_all;
 }
 
 static void account_slow(struct lcore *lcore, uint64_t tsc)
 {
 	counter_add(&lcore->slow_turns, 1);
-	if (tsc >= lcore->slow_tsc * (VERY_SLOW_US / SLOW_US))
+	if (tsc >= lcore->slow_tsc * (VERY_SLOW_FACTOR))
 		counter_add(&lcore->very_slow_turns, 1);
 }
 
@@ -203,154 +248,71 @@ static void account(struct lcore *lcore, uint64_t tsc, bool busy) IN_LCORE
 		turn_trace_keep(lcore->trace, clock, tsc);
 }
 
-static int poll_loop(void *arg)
+static unsigned int turn(struct lcore *lcore, uint64_t now_tsc) IN_LCORE
+{
+	struct turn_trace *trace =
+		unlikely(counter_get(&lcore->trace_over_tsc)) ? lcore->trace : NULL;
+	unsigned int n;
+
+	turn_begin(&lcore->clock, now_tsc, trace);
+	n = handle_messages(lcore);
+	n += look_around(lcore);
+	return n + turn_lanes(lcore);
+}
+
+/* A turn that is accounted for; returns when it has ended. */
+static uint64_t whole_turn(struct lcore *lcore, uint64_t now_tsc, unsigned int *ret_n) IN_LCORE
+{
+	*ret_n = turn(lcore, now_tsc);
+	if (*ret_n == 0)
+		rte_pause();
+	now_tsc = rte_rdtsc();
+	account(lcore, now_tsc - lcore->clock.start_tsc, *ret_n > 0);
+	return now_tsc;
+}
+
+/* Nothing is to be polled, and nobody wants it to be. */
+static bool may_sleep(const struct lcore *lcore)
+{
+	return !lcore->polled && (n_attached(lcore) ? true : lcore->sleeps_empty) &&
+	       !atomic_load_explicit(lcore->stop, memory_order_seq_cst);
+}
+
+/* Sleeps unless a last look, which comes after the word that it sleeps, finds something. */
+static uint64_t sleep_unless_called(struct lcore *lcore, uint64_t now_tsc) IN_LCORE
+{
+	void *whats[WAKES_MAX];
+	unsigned int n;
+	uint64_t since_tsc;
+
+	waker_prepare(&lcore->waker);
+	poll_waiting_lanes(lcore);
+	since_tsc = whole_turn(lcore, now_tsc, &n);
+	if (n > 0 || !may_sleep(lcore)) {
+		waker_cancel(&lcore->waker);
+		return since_tsc;
+	}
+	n = waker_sleep(&lcore->waker, whats, WAKES_MAX);
+	now_tsc = rte_rdtsc();
+	counter_add(&lcore->asleep_tsc, now_tsc - since_tsc);
+	counter_add(&lcore->sleeps, 1);
+	lcore->clock.start_tsc = now_tsc;
+	wake(lcore, whats, n);
+	return now_tsc;
+}
+
+int lcore_poll(void *arg)
 {
 	struct lcore *lcore = arg;
-	uint64_t now = rte_rdtsc();
+	uint64_t now_tsc = rte_rdtsc();
+	unsigned int n;
 
 	role_enter(&role_lcore);
 	while (!atomic_load_explicit(lcore->stop, memory_order_relaxed)) {
-		unsigned int n;
-
-		turn_begin(&lcore->clock, now,
-			   unlikely(counter_get(&lcore->trace_over_tsc)) ? lcore->trace : NULL);
-		n = handle_messages(lcore);
-		n += turn_lanes(lcore);
-		if (n == 0)
-			rte_pause();
-		now = rte_rdtsc();
-		account(lcore, now - lcore->clock.start_tsc, n > 0);
+		now_tsc = whole_turn(lcore, now_tsc, &n);
+		if (unlikely(!lcore->polled) && may_sleep(lcore))
+			now_tsc = sleep_unless_called(lcore, now_tsc);
 	}
 	role_leave(&role_lcore);
 	return 0;
-}
-
-int lcores_new(const struct lcore_set *set, struct lcores **ret_lcores, struct error *err)
-{
-	unsigned int n = lcore_set_count(set);
-	size_t n_bytes = sizeof(struct lcores) + n * sizeof(struct lcore);
-	struct lcores *lcores = NULL;
-
-	if (posix_memalign((void **)&lcores, CACHE_LINE * 2, n_bytes))
-		return error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
-	memset(lcores, 0, n_bytes);
-	lcores->set = *set;
-	for (unsigned int id = 0; id < VHOSTD_LCORES_MAX; id++) {
-		struct lcore *lcore = &lcores->lcores[lcores->n];
-
-		if (!lcore_set_has(set, id))
-			continue;
-		lcore->id = id;
-		lcore->stop = &lcores->stop;
-		lcore->slow_tsc = rte_get_tsc_hz() * SLOW_US / 1000000;
-		lcores->n++;
-		lcore->trace = turn_trace_new();
-		if (!lcore->trace)
-			error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
-		if (!lcore->trace || mbox_new(false, &lcore->inbox, err) ||
-		    signaller_new(&lcore->signaller, err)) {
-			lcores_free(lcores);
-			return -1;
-		}
-	}
-	*ret_lcores = lcores;
-	return 0;
-}
-
-void lcores_run(struct lcores *lcores)
-{
-	struct lcore *own = NULL;
-
-	for (unsigned int i = 0; i < lcores->n; i++) {
-		struct lcore *lcore = &lcores->lcores[i];
-
-		if (lcore->id == rte_get_main_lcore())
-			own = lcore;
-		else
-			rte_eal_remote_launch(poll_loop, lcore, lcore->id);
-	}
-	CHECK(own, "the main lcore is one of ours");
-	poll_loop(own);
-	rte_eal_mp_wait_lcore();
-}
-
-void lcores_stop(struct lcores *lcores)
-{
-	atomic_store_explicit(&lcores->stop, true, memory_order_relaxed);
-}
-
-void lcores_free(struct lcores *lcores)
-{
-	for (unsigned int i = 0; i < lcores->n; i++) {
-		mbox_free(lcores->lcores[i].inbox);
-		signaller_free(lcores->lcores[i].signaller);
-		turn_trace_free(lcores->lcores[i].trace);
-	}
-	free(lcores);
-}
-
-const struct lcore_set *lcores_set(const struct lcores *lcores)
-{
-	return &lcores->set;
-}
-
-unsigned int lcores_count(const struct lcores *lcores)
-{
-	return lcores->n;
-}
-
-struct lcore *lcores_nth(struct lcores *lcores, unsigned int i)
-{
-	return &lcores->lcores[i];
-}
-
-struct signaller *lcore_signaller(struct lcore *lcore)
-{
-	return lcore->signaller;
-}
-
-unsigned int lcore_id(const struct lcore *lcore)
-{
-	return lcore->id;
-}
-
-void lcore_send(struct lcore *lcore, struct msg *msg)
-{
-	mbox_send(lcore->inbox, msg);
-}
-
-void lcores_trace(struct lcores *lcores, uint64_t over_us)
-{
-	for (unsigned int i = 0; i < lcores->n; i++)
-		atomic_store_explicit(&lcores->lcores[i].trace_over_tsc,
-				      over_us * (rte_get_tsc_hz() / 1000000), memory_order_relaxed);
-}
-
-bool lcore_trace_get(const struct lcore *lcore, unsigned int i, struct turn_record *ret_record)
-{
-	return turn_trace_get(lcore->trace, i, ret_record);
-}
-
-void lcore_forget_longest(struct lcore *lcore)
-{
-	atomic_store_explicit(&lcore->longest_turn_tsc, 0, memory_order_relaxed);
-}
-
-void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view)
-{
-	*ret_view = (struct lcore_view){
-		.id = lcore->id,
-		.socket = (int)rte_lcore_to_socket_id(lcore->id),
-		.n_queues = n_attached(lcore),
-		.turns = counter_get(&lcore->turns),
-		.busy_tsc = counter_get(&lcore->busy_tsc),
-		.total_tsc = counter_get(&lcore->total_tsc),
-		.now_tsc = rte_rdtsc(),
-		.tsc_hz = rte_get_tsc_hz(),
-		.longest_turn_tsc = counter_get(&lcore->longest_turn_tsc),
-		.longest_turn_cause = turn_cause_unpack(counter_get(&lcore->longest_turn_cause)),
-		.slow_turns = counter_get(&lcore->slow_turns),
-		.very_slow_turns = counter_get(&lcore->very_slow_turns),
-		.messages = counter_get(&lcore->messages),
-	};
 }

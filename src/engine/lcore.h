@@ -17,16 +17,20 @@ struct lcores;
 struct lcore;
 struct msg;
 struct signaller;
+struct doorbell;
+struct waker;
 
 /** How an lcore spends its time; read from any thread, each figure right for itself. */
 struct lcore_view {
-	unsigned int id;    /* CPU number */
-	int socket;         /* NUMA node, -1 unknown */
-	uint32_t n_queues;  /* virtqueues it serves now */
-	uint64_t turns;     /* of the poll loop */
-	uint64_t busy_tsc;  /* cycles of turns that found work */
-	uint64_t total_tsc; /* cycles of all turns */
-	uint64_t now_tsc;   /* when this was read */
+	unsigned int id;     /* CPU number */
+	int socket;          /* NUMA node, -1 unknown */
+	uint32_t n_queues;   /* virtqueues it serves now */
+	uint64_t turns;      /* of the poll loop */
+	uint64_t busy_tsc;   /* cycles of turns that found work */
+	uint64_t total_tsc;  /* cycles of all turns */
+	uint64_t asleep_tsc; /* cycles between turns */
+	uint64_t sleeps;     /* times that it slept */
+	uint64_t now_tsc;    /* when this was read */
 	uint64_t tsc_hz;
 	uint64_t longest_turn_tsc;            /* of those that found work; 0 without one */
 	struct turn_cause longest_turn_cause; /* what took most of it */
@@ -35,9 +39,11 @@ struct lcore_view {
 	uint64_t messages;                    /* taken from its inbox */
 };
 
-/** One object for all lcores in `set`. Call on the EAL's main thread after eal_start(). 0, or -1
- *  with *err set. */
-int lcores_new(const struct lcore_set *set, struct lcores **ret_lcores, struct error *err);
+/** One object for all lcores in `set`. With sleeps_empty they sleep while they serve no queue; one
+ *  that serves queues sleeps when all of them do. Call on the EAL's main thread after eal_start().
+ * 0, or -1 with *err set. */
+int lcores_new(const struct lcore_set *set, bool sleeps_empty, struct lcores **ret_lcores,
+	       struct error *err);
 
 /** Launches the other lcores and polls as the main lcore until lcores_stop(); then joins them. */
 void lcores_run(struct lcores *lcores);
@@ -58,6 +64,18 @@ unsigned int lcore_id(const struct lcore *lcore);
 
 /** What it signals call descriptors with. */
 struct signaller *lcore_signaller(struct lcore *lcore) IN_LCORE;
+
+/** What it sleeps with. */
+struct waker *lcore_waker(struct lcore *lcore) IN_LCORE;
+
+/** To be rung by whoever has something for it that is no message. Any thread. */
+struct doorbell *lcore_doorbell(struct lcore *lcore);
+
+/** Has it make a turn if it sleeps. Any thread. */
+void lcore_poke(struct lcore *lcore);
+
+/** Cycles of so many microseconds. */
+uint64_t lcore_tsc_of_us(uint64_t us);
 
 /** Hands a message over; never waits. The lcore sets msg->done when it has dealt with it. */
 void lcore_send(struct lcore *lcore, struct msg *msg);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "engine/waker.h"
 
 #define STACK_BYTES (256 * 1024)
 #define RETRY_MS    100 /* when no thread could be had */
@@ -186,6 +187,16 @@ static struct offload_task *wait_for_task(struct offload *o)
 	return task;
 }
 
+/* The channel, and `done` with it, may go as soon as the task is in the list; not the lcore. */
+static void give_back(struct offload_done *done, struct offload_task *task)
+{
+	struct doorbell *doorbell = done->doorbell;
+
+	push(&done->head, task);
+	if (doorbell)
+		doorbell_ring(doorbell);
+}
+
 static void *helper_thread(void *arg)
 {
 	struct offload *o = arg;
@@ -204,7 +215,7 @@ static void *helper_thread(void *arg)
 			/* The group counts it as ended before its store hears of it, and may go. */
 			struct offload_task *next = next_task(o, group);
 
-			push(&done->head, task);
+			give_back(done, task);
 			task = next;
 		}
 		o->n_idle++;

@@ -25,6 +25,7 @@
 #define OFFLOAD_THREADS_MAX   256
 #define OFFLOAD_IDLE_S        5 /* an idle helper ends after so long */
 
+struct doorbell;
 struct offload;
 struct offload_group;
 struct offload_task;
@@ -32,7 +33,8 @@ struct offload_task;
 /** Where ended tasks come back to; one for each channel. */
 struct offload_done {
 	struct offload_task
-		*_Atomic head; /* newest first; release by helpers, acquire by the lcore */
+		*_Atomic head;     /* newest first; release by helpers, acquire by the lcore */
+	struct doorbell *doorbell; /* to be rung then; NULL: the lcore never sleeps */
 };
 
 /** Embedded in what is to be done; its owner's again when it was reaped. */

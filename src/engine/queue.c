@@ -10,6 +10,8 @@
 
 #include "base/compiler.h"
 #include "engine/lane.h"
+#include "engine/lcore.h"
+#include "engine/waker.h"
 
 struct queue *queue_new(const struct queue_params *params)
 {
@@ -27,6 +29,7 @@ struct queue *queue_new(const struct queue_params *params)
 		.counters = params->counters,
 		.state = QUEUE_IDLE,
 		.call_fd = params->call_fd,
+		.kick_fd = params->kick_fd,
 		.write_through = params->write_through,
 		.enabled = params->enabled,
 		.addr = params->addr,
@@ -58,6 +61,8 @@ void queue_free(struct queue *q)
 {
 	if (q->call_fd >= 0)
 		close(q->call_fd);
+	if (q->kick_fd >= 0)
+		close(q->kick_fd);
 	free(q->requests);
 	free(q->big_iov);
 	free(q);
@@ -98,10 +103,24 @@ static void lose_ring(struct queue *q, const char *why) IN_LCORE
 	queue_break(q, why);
 }
 
+static void watch_kicks(struct queue *q) IN_LCORE
+{
+	q->watched = q->kick_fd >= 0 && lane_may_sleep(q->lane) &&
+		     waker_watch(lcore_waker(q->lane->lcore), q->kick_fd, q);
+}
+
+static void forget_kicks(struct queue *q) IN_LCORE
+{
+	if (q->watched)
+		waker_forget(lcore_waker(q->lane->lcore), q->kick_fd);
+	q->watched = false;
+}
+
 void queue_attach(struct queue *q)
 {
 	const char *fault = vring_split_map(&q->vr, q->map_use->mem, &q->addr);
 
+	watch_kicks(q);
 	queue_event(q, q->enabled ? QUEUE_EV_ATTACH : QUEUE_EV_ATTACH_PAUSED);
 	if (fault) {
 		lose_ring(q, fault);
@@ -157,6 +176,35 @@ int queue_swap_call(struct queue *q, int call_fd)
 	return old;
 }
 
+int queue_swap_kick(struct queue *q, int kick_fd)
+{
+	int old = q->kick_fd;
+
+	forget_kicks(q);
+	q->kick_fd = kick_fd;
+	if (is_reachable(q))
+		watch_kicks(q);
+	return old;
+}
+
+void queue_try_sleep(struct queue *q)
+{
+	if (!q->watched || atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_POLLING)
+		return;
+	if (vring_split_want_kicks(&q->vr))
+		queue_event(q, QUEUE_EV_SLEEP);
+	else
+		vring_split_refuse_kicks(&q->vr);
+}
+
+void queue_wake(struct queue *q)
+{
+	if (atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_SLEEPING)
+		return;
+	queue_event(q, QUEUE_EV_WAKE);
+	vring_split_refuse_kicks(&q->vr);
+}
+
 void queue_set_enabled(struct queue *q, bool enabled)
 {
 	q->enabled = enabled;
@@ -167,6 +215,7 @@ void queue_drained(struct queue *q)
 {
 	struct map_use *use = q->map_use;
 
+	forget_kicks(q);
 	queue_event(q, QUEUE_EV_DRAINED);
 	q->map_use = NULL;
 	map_use_release(q, use);

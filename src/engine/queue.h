@@ -40,6 +40,7 @@ struct queue;
 	X(STOP, "stop")                                                                            \
 	X(SWAP_MAP, "memory map")                                                                  \
 	X(SET_CALL, "call descriptor")                                                             \
+	X(SET_KICK, "kick descriptor")                                                             \
 	X(SET_ENABLED, "enable")
 
 #define LCORE_MSG_ENUM(name, text) LCORE_MSG_##name,
@@ -67,8 +68,8 @@ struct queue_msg {
 	struct queue *queue;
 	union {
 		struct map_use *map_use; /* SWAP_MAP: the queue's from now on */
-		int call_fd;             /* SET_CALL: in the new one, out the old one; -1 none */
-		bool enabled;            /* SET_ENABLED */
+		int fd;       /* SET_CALL, SET_KICK: in the new one, out the old one; -1 none */
+		bool enabled; /* SET_ENABLED */
 	};
 };
 
@@ -103,6 +104,7 @@ struct queue_params {
 	bool write_through; /* FLUSH was not negotiated: 5.2.6.2 */
 	bool enabled;
 	int call_fd; /* -1 none; the queue's from now on */
+	int kick_fd; /* the same; without one the queue can't sleep */
 };
 
 struct queue {
@@ -115,10 +117,13 @@ struct queue {
 	_Atomic(enum queue_state) state; /* one writer, its lcore; CTRL reads */
 	_Atomic uint32_t n_inflight;     /* the same */
 	int call_fd;
+	uint64_t last_tsc; /* the last turn in which there was something */
 	bool used_pending; /* used elements not yet published */
 	bool write_through;
 	bool enabled;
 	/* lcore's, cold */
+	int kick_fd;
+	bool watched;                 /* the lcore's waker watches kick_fd */
 	struct iovec *big_iov;        /* CHAIN_IOV_BIG, for a chain with more pieces than its own */
 	struct request *big_iov_user; /* NULL: it is free */
 	struct queue *next;           /* in the lane */
@@ -156,7 +161,14 @@ void queue_attach(struct queue *queue) IN_LCORE;
 
 void queue_swap_map(struct queue *queue, struct map_use *map_use) IN_LCORE;
 int queue_swap_call(struct queue *queue, int call_fd) IN_LCORE;
+int queue_swap_kick(struct queue *queue, int kick_fd) IN_LCORE;
 void queue_set_enabled(struct queue *queue, bool enabled) IN_LCORE;
+
+/** Goes to sleep if it is POLLING, its kicks can be watched, and nothing is available. */
+void queue_try_sleep(struct queue *queue) IN_LCORE;
+
+/** Polls again if it was SLEEPING. */
+void queue_wake(struct queue *queue) IN_LCORE;
 
 /** Takes up to a batch of requests; appends what the store has to do to ios. Returns how many. */
 unsigned int queue_fetch(struct queue *queue, struct store_io **ret_ios,

@@ -3,6 +3,9 @@
  * The states of a virtqueue and the table that moves it between them. Its lcore is the only one to
  * do so.
  *
+ *                    SLEEPING
+ *                      |  ^ sleep
+ *                 wake v  |
  *   IDLE --attach--> POLLING <--disable/enable--> PAUSED
  *                       |  \                        |
  *                       |   corrupt -> BROKEN       |
@@ -16,6 +19,7 @@
 #define QUEUE_STATES(X)                                                                            \
 	X(IDLE, "idle")         /* not started by the driver */                                    \
 	X(POLLING, "polling")   /* served */                                                       \
+	X(SLEEPING, "sleeping") /* idle for a while: the driver kicks when it has something */     \
 	X(PAUSED, "paused")     /* started, disabled by the front end */                           \
 	X(DRAINING, "draining") /* stopping: takes nothing new, requests are ending */             \
 	X(BROKEN, "broken")     /* the driver corrupted it: takes nothing new until restarted */
@@ -30,6 +34,8 @@ enum queue_state { QUEUE_STATES(QUEUE_STATE_ENUM) QUEUE_N_STATES };
 	X(ATTACH_PAUSED) /* CTRL: the ring is started, not enabled */                              \
 	X(ENABLE)        /* front end: SET_VRING_ENABLE 1 */                                       \
 	X(DISABLE)       /* front end: SET_VRING_ENABLE 0 */                                       \
+	X(SLEEP)         /* idle for a while, and the driver kicks from now on */                  \
+	X(WAKE)          /* it has kicked, or something else has happened to the queue */          \
 	X(STOP)          /* CTRL: GET_VRING_BASE, disconnect or deletion */                        \
 	X(CORRUPT)       /* the driver broke the ring's rules */                                   \
 	X(DRAINED)       /* the last request has ended */

@@ -49,9 +49,14 @@ int store_resize(struct store *store, uint64_t size_bytes, struct error *err)
 	return store->ops->resize(store, size_bytes, err);
 }
 
-int store_channel_open(struct store *store, struct store_channel **ret_channel, struct error *err)
+int store_channel_open(struct store *store, struct doorbell *doorbell,
+		       struct store_channel **ret_channel, struct error *err)
 {
-	return store->ops->channel_open(store, ret_channel, err);
+	if (store->ops->channel_open(store, doorbell, ret_channel, err))
+		return -1;
+	(*ret_channel)->store = store;
+	(*ret_channel)->doorbell = doorbell;
+	return 0;
 }
 
 void store_channel_close(struct store_channel *channel)

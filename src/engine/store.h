@@ -89,14 +89,15 @@ struct store_params {
 
 struct store;
 struct store_channel;
+struct doorbell;
 
 struct store_ops {
 	enum store_kind kind;
 	int (*open)(const struct store_params *params, struct store **ret_store, struct error *err);
 	void (*close)(struct store *store);
 	int (*resize)(struct store *store, uint64_t size_bytes, struct error *err);
-	int (*channel_open)(struct store *store, struct store_channel **ret_channel,
-			    struct error *err);
+	int (*channel_open)(struct store *store, struct doorbell *doorbell,
+			    struct store_channel **ret_channel, struct error *err);
 	void (*channel_close)(struct store_channel *channel);
 	void (*submit)(struct store_channel *channel, struct store_io **ios, unsigned int n_ios);
 	unsigned int (*reap)(struct store_channel *channel, struct store_io **ret_ios,
@@ -115,6 +116,10 @@ struct store {
 struct store_channel {
 	struct store *store;
 	uint32_t n_inflight; /* LCORE: submitted, not yet reaped */
+	/* LCORE: of these, in the hands of the kernel or of helpers, who ring the doorbell when
+	 * they have ended; the others want to be reaped turn by turn. */
+	uint32_t n_away;
+	struct doorbell *doorbell; /* NULL: the lcore never sleeps */
 };
 
 /** Opens a store: may take long. 0, or -1 with *err set (IN_USE, STORE, PARAMS). */
@@ -128,9 +133,10 @@ void store_close(struct store *store) IN_JOB;
  *  lie past the new end: the device sees to that. 0, or -1 with *err set. */
 int store_resize(struct store *store, uint64_t size_bytes, struct error *err) IN_JOB;
 
-/** Makes a channel for one lcore. 0, or -1 with *err set. */
-int store_channel_open(struct store *store, struct store_channel **ret_channel,
-		       struct error *err) IN_JOB;
+/** Makes a channel for one lcore. The doorbell is the lcore's, NULL if it never sleeps. 0, or -1
+ *  with *err set. */
+int store_channel_open(struct store *store, struct doorbell *doorbell,
+		       struct store_channel **ret_channel, struct error *err) IN_JOB;
 
 /** Frees an idle channel that its lcore has forgotten. */
 void store_channel_close(struct store_channel *channel) IN_JOB;

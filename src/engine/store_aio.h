@@ -25,7 +25,8 @@ struct aio_store {
 	struct offload_group offload;
 };
 
-int aio_channel_open(struct store *store, struct store_channel **ret_channel, struct error *err);
+int aio_channel_open(struct store *store, struct doorbell *doorbell,
+		     struct store_channel **ret_channel, struct error *err);
 void aio_channel_close(struct store_channel *channel);
 void aio_submit(struct store_channel *channel, struct store_io **ios, unsigned int n_ios);
 unsigned int aio_reap(struct store_channel *channel, struct store_io **ret_ios, unsigned int n_max);

@@ -24,6 +24,7 @@
 
 #include "engine/aio_ring.h"
 #include "engine/store_aio.h"
+#include "engine/waker.h"
 
 #define CONTEXT_EVENTS 256
 #define BATCH_MAX      64
@@ -75,14 +76,16 @@ static struct aio_store *store_of(const struct aio_channel *ch)
 	return (struct aio_store *)ch->base.store;
 }
 
-int aio_channel_open(struct store *store, struct store_channel **ret_channel, struct error *err)
+int aio_channel_open(struct store *store, struct doorbell *doorbell,
+		     struct store_channel **ret_channel, struct error *err)
 {
 	struct aio_channel *ch = calloc(1, sizeof(*ch));
 	int ret;
 
 	if (!ch)
 		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
-	ch->base.store = store;
+	(void)store;
+	ch->offloaded.doorbell = doorbell;
 	ch->bounce = mmap(NULL, (size_t)BOUNCE_BUFFERS * BOUNCE_BYTES, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (ch->bounce == MAP_FAILED) {
@@ -157,7 +160,15 @@ static void offload(struct aio_channel *ch, struct store_io *io) IN_LCORE
 
 	a->task.run = offload_run;
 	a->task.done = &ch->offloaded;
+	ch->base.n_away++;
 	offload_submit(&store_of(ch)->offload, &a->task);
+}
+
+/* IOCB_FLAG_RESFD: the kernel rings. */
+static void ring_when_ended(const struct aio_channel *ch, struct iocb *iocb)
+{
+	if (ch->base.doorbell)
+		io_set_eventfd(iocb, ch->base.doorbell->fd);
 }
 
 static void prepare_rw(struct aio_channel *ch, struct store_io *io)
@@ -178,6 +189,7 @@ static void prepare_rw(struct aio_channel *ch, struct store_io *io)
 	if (io->op == STORE_WRITE && (io->flags & STORE_IO_FUA))
 		a->iocb.aio_rw_flags |= RWF_DSYNC;
 	a->iocb.data = io;
+	ring_when_ended(ch, &a->iocb);
 }
 
 static void count_copy(struct aio_channel *ch, uint64_t n_bytes)
@@ -240,6 +252,7 @@ static struct iocb *next_step(struct aio_channel *ch, struct store_io *io) IN_LC
 	if (io->op == STORE_FLUSH) {
 		io_prep_fdsync(&a->iocb, s->fd);
 		a->iocb.data = io;
+		ring_when_ended(ch, &a->iocb);
 		return &a->iocb;
 	}
 	a->step_bytes = io->n_bytes - a->n_done;
@@ -284,6 +297,7 @@ static void submit_iocbs(struct aio_channel *ch, struct iocb **iocbs, unsigned i
 		if (ret > 0) {
 			i += (unsigned int)ret;
 			ch->n_in_kernel += (unsigned int)ret;
+			ch->base.n_away += (unsigned int)ret;
 		} else if (ret == 0 || ret == -EAGAIN) {
 			ch->full = ch->n_in_kernel > 0; /* else the kernel is short of memory */
 			break;
@@ -384,6 +398,7 @@ static void event_ended(struct aio_channel *ch, const struct io_event *event) IN
 	int64_t result = (int64_t)event->res;
 
 	ch->n_in_kernel--;
+	ch->base.n_away--;
 	ch->full = false;
 	if (is_no_nowait(io, result))
 		switch_nowait_off(ch, io);
@@ -420,6 +435,7 @@ static void take_offloaded(struct aio_channel *ch) IN_LCORE
 		struct offload_task *next = task->next;
 		struct store_io *io = io_of(container_of(task, struct aio_io, task));
 
+		ch->base.n_away--;
 		step_ended(ch, io, io->result);
 		task = next;
 	}

@@ -170,14 +170,15 @@ static int malloc_resize(struct store *store, uint64_t size_bytes, struct error 
 	return 0;
 }
 
-static int malloc_channel_open(struct store *store, struct store_channel **ret_channel,
-			       struct error *err)
+static int malloc_channel_open(struct store *store, struct doorbell *doorbell,
+			       struct store_channel **ret_channel, struct error *err)
 {
 	struct malloc_channel *channel = calloc(1, sizeof(*channel));
 
+	(void)store;
 	if (!channel)
 		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
-	channel->base.store = store;
+	channel->offloaded.doorbell = doorbell;
 	*ret_channel = &channel->base;
 	return 0;
 }
@@ -223,6 +224,7 @@ static void malloc_submit(struct store_channel *channel, struct store_io **ios, 
 		if (io->op >= STORE_DISCARD && io->n_bytes > TURN_BYTES) {
 			priv(io)->task.run = punch_run;
 			priv(io)->task.done = &ch->offloaded;
+			ch->base.n_away++;
 			offload_submit(&s->offload, &priv(io)->task);
 		} else {
 			io_fifo_put(&ch->waiting, io);
@@ -256,6 +258,7 @@ static void take_offloaded(struct malloc_channel *ch) IN_LCORE
 		if (io->result)
 			atomic_fetch_add_explicit(&ch->base.store->n_errors, 1,
 						  memory_order_relaxed);
+		ch->base.n_away--;
 		io_fifo_put(&ch->ended, io);
 		task = next;
 	}

@@ -61,14 +61,15 @@ static int null_resize(struct store *store, uint64_t size_bytes, struct error *e
 	return 0;
 }
 
-static int null_channel_open(struct store *store, struct store_channel **ret_channel,
-			     struct error *err)
+static int null_channel_open(struct store *store, struct doorbell *doorbell,
+			     struct store_channel **ret_channel, struct error *err)
 {
 	struct null_channel *channel = calloc(1, sizeof(*channel));
 
+	(void)store;
+	(void)doorbell;
 	if (!channel)
 		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
-	channel->base.store = store;
 	*ret_channel = &channel->base;
 	return 0;
 }

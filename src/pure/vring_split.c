@@ -55,13 +55,24 @@ const char *vring_split_map(struct vring_split *vr, const struct guest_mem *mem,
 	return NULL;
 }
 
-static void suppress_kicks(struct vring_split *vr)
+void vring_split_refuse_kicks(struct vring_split *vr)
 {
 	if (vr->event_idx)
 		__atomic_store_n(avail_event(vr), (uint16_t)(vr->last_avail_idx + KICK_FAR_AHEAD),
 				 __ATOMIC_RELAXED);
 	else
 		__atomic_store_n(&vr->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+}
+
+bool vring_split_want_kicks(struct vring_split *vr)
+{
+	if (vr->event_idx)
+		__atomic_store_n(avail_event(vr), vr->last_avail_idx, __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(&vr->used->flags, 0, __ATOMIC_RELAXED);
+	/* Our wish before the driver's index: else both sides could miss the other's move. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return vring_split_n_avail(vr) == 0;
 }
 
 void vring_split_start(struct vring_split *vr, int32_t base)
@@ -71,7 +82,7 @@ void vring_split_start(struct vring_split *vr, int32_t base)
 	vr->signalled_idx = vr->used_idx;
 	if (vr->event_idx)
 		__atomic_store_n(&vr->used->flags, 0, __ATOMIC_RELAXED);
-	suppress_kicks(vr);
+	vring_split_refuse_kicks(vr);
 }
 
 /* The ring's own table, or an indirect one. */
@@ -201,7 +212,7 @@ const char *vring_split_take(struct vring_split *vr, const struct guest_mem *mem
 	if (head >= vr->size)
 		return "an available entry is outside of the descriptor table";
 	if ((vr->last_avail_idx & (KICK_FAR_AHEAD / 2 - 1)) == 0)
-		suppress_kicks(vr);
+		vring_split_refuse_kicks(vr);
 	fault = walk(ret, mem, &table, head, &budget, &d);
 	if (!fault && (d.flags & VRING_DESC_F_INDIRECT)) {
 		/* A table longer than the queue is against 2.7.5.3.1, yet harmless, and QEMU and

@@ -62,6 +62,13 @@ static inline int vring_split_n_avail(const struct vring_split *vr)
 	return n <= vr->size ? n : -1;
 }
 
+/** Asks the driver not to kick: somebody polls. */
+void vring_split_refuse_kicks(struct vring_split *vr);
+
+/** Asks the driver to kick when it makes the next chain available (2.7.7.2, 2.7.10). False when it
+ *  already has, perhaps without a kick: look at the ring. */
+bool vring_split_want_kicks(struct vring_split *vr);
+
 /** Takes the next available chain: vring_split_n_avail() said that there is one. ret->iov and
  *  ret->n_iov_max are the caller's. NULL, or what is wrong with it in words (the queue is broken
  * then: 2.7.5, 2.7.5.3). */

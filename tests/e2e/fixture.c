@@ -20,6 +20,7 @@
 
 static struct {
 	struct td_backend backend;
+	const char *const *backend_argv; /* what stands behind the options */
 	enum td_kind kind;
 	struct td_disk disk[DISKS_MAX];
 	struct vfe_blk *session[SESSIONS_MAX];
@@ -213,7 +214,7 @@ void fx_serves(struct vfe_io *io, uint64_t sector)
 static int start_backend(void **state)
 {
 	(void)state;
-	return td_backend_start(&fx.backend, fx.kind, NULL);
+	return td_backend_start(&fx.backend, fx.kind, fx.backend_argv);
 }
 
 static int stop_backend(void **state)
@@ -308,6 +309,7 @@ static int parse_args(int argc, char **argv, bool *ret_excluded)
 		else
 			return -1;
 	}
+	fx.backend_argv = (const char *const *)(argv + optind);
 	for (fx.kind = 0; fx.kind < TD_N_KINDS; fx.kind++) {
 		if (strcmp(name, td_kind_names[fx.kind]) == 0)
 			return 0;

@@ -193,8 +193,10 @@ def test_check_config():
         ('{"memory": 5}', 2, 'memory: "5" is not a number of MB from 32'),
         ('{"memory": 64, "memory": 65}', 2, "memory: the key stands here twice"),
         ('{"hugepages": "yes"}', 2, 'hugepages: "yes" is not true or false'),
-        ('{"poll": "adaptive"}', 2, '"adaptive" is not in this version; use busy'),
-        ('{"poll": "lazy"}', 2, "use busy"),
+        ('{"poll": "adaptive"}', 0, "ok, 0 disks"),
+        ('{"poll": "lazy"}', 2, '"lazy" is no poll mode; busy or adaptive is'),
+        ('{"devices": [{"name": "a", "backend": "null", "size": 4096, "poll": "lazy"}]}', 2,
+         'poll: "lazy" is no poll mode; busy or adaptive is'),
         ('{"lcores": "0-"}', 2, 'lcores: "0-" is not a list of CPUs'),
         ('{"lcores": "127"}', 2, "CPU 127 does not exist"),
         ('{"log_level": "loud"}', 2, "none of err, warning, notice, info, debug"),
@@ -249,7 +251,8 @@ def test_command_line():
             (["--memory"], 2, "--memory needs a value"),
             (["stray"], 2, "stray is not an option"),
             (["--memory", "lots"], 2, '--memory: "lots" is not a number'),
-            (["--poll", "adaptive"], 2, "not in this version; use busy"),
+            (["--poll", "default"], 2, '"default" is no poll mode'),
+            (["--poll-idle-us", "0"], 2, "is not a number of microseconds from 1 to 1000000"),
             (["--lcores", "x"], 2, '--lcores: "x"'),
             (["--control", "/" + "x" * 108], 2, "--control: ")]:
         got, text = run_bare(*args)

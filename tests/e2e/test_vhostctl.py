@@ -341,12 +341,13 @@ def test_stats():
 def test_lcores_and_info():
     """lcores, info, log-level and resize say what they have been told"""
     out = shown({"lcores": [{"lcore": 3, "socket": 0, "queues": 5, "turns": 123456,
-                             "busy_percent": 12.345, "turns_over_50us": 7,
+                             "busy_percent": 12.345, "asleep_percent": 50.0,
+                             "turns_over_50us": 7,
                              "turns_over_1ms": 2, "longest_turn_cause": "memory map",
                              "longest_turn_device": "d1", "longest_turn_queue": 4,
                              "longest_turn_us": 1500, "messages": 9,
                              "devices": ["d0", "d1"]}]}, "lcores")
-    expect(out.splitlines()[1].split(), ["3", "0", "5", "12.3", "%", "123456", "7", "2", "1.5", "ms", "memory", "map", "d1", "4", "9",
+    expect(out.splitlines()[1].split(), ["3", "0", "5", "12.3", "%", "50.0", "%", "123456", "7", "2", "1.5", "ms", "memory", "map", "d1", "4", "9",
                                          "d0,", "d1"])
     out = shown({"version": "0.1.0", "dpdk": "22.11.11", "pid": 77, "uptime_s": 90061,
                  "hugepages": False, "devices": 3, "lcores": [1, 3],

@@ -20,6 +20,10 @@ static const struct {
 	{"polling", "ENABLE", "polling"},   {"polling", "DISABLE", "paused"},
 	{"polling", "STOP", "draining"},    {"polling", "CORRUPT", "broken"},
 
+	{"polling", "SLEEP", "sleeping"},   {"sleeping", "WAKE", "polling"},
+	{"sleeping", "ENABLE", "sleeping"}, {"sleeping", "DISABLE", "paused"},
+	{"sleeping", "STOP", "draining"},   {"sleeping", "CORRUPT", "broken"},
+
 	{"paused", "ENABLE", "polling"},    {"paused", "DISABLE", "paused"},
 	{"paused", "STOP", "draining"},     {"paused", "CORRUPT", "broken"},
 
@@ -58,9 +62,10 @@ static void test_transitions(void **state)
 
 static void test_names(void **state)
 {
-	const char *const states[] = {"idle", "polling", "paused", "draining", "broken"};
-	const char *const events[] = {"ATTACH", "ATTACH_PAUSED", "ENABLE", "DISABLE",
-				      "STOP",   "CORRUPT",       "DRAINED"};
+	const char *const states[] = {"idle",   "polling",  "sleeping",
+				      "paused", "draining", "broken"};
+	const char *const events[] = {"ATTACH", "ATTACH_PAUSED", "ENABLE",  "DISABLE", "SLEEP",
+				      "WAKE",   "STOP",          "CORRUPT", "DRAINED"};
 
 	(void)state;
 	assert_int_equal(QUEUE_N_STATES, ARRAY_LEN(states));

@@ -226,7 +226,7 @@ static void test_two_channels(void **state)
 	open_memory(STORE_KIND_MALLOC, MIB, 512);
 	first = disk.channel;
 	role_enter(&role_job);
-	if (store_channel_open(disk.store, &second, &err))
+	if (store_channel_open(disk.store, NULL, &second, &err))
 		second = NULL;
 	role_leave(&role_job);
 	assert_non_null(second);

@@ -54,7 +54,7 @@ static inline int rig_try(struct rig *rig, const struct store_params *params, st
 	role_enter(&role_job);
 	ret = store_open(&p, &rig->store, err);
 	if (ret == 0)
-		ret = store_channel_open(rig->store, &rig->channel, err);
+		ret = store_channel_open(rig->store, NULL, &rig->channel, err);
 	role_leave(&role_job);
 	if (ret) {
 		assert_null(rig->store);

@@ -24,10 +24,15 @@ static const struct field state_fields[] = {
 };
 
 static const struct field disk_fields[] = {
-	{"size", "size_bytes", FIELD_SIZE_EXACT},      {"block size", "block_size", FIELD_SIZE},
-	{"read only", "readonly", FIELD_YES},          {"serial", "serial", FIELD_TEXT},
-	{"queues offered", "queues_max", FIELD_COUNT}, {"lcores", "lcores", FIELD_TEXT},
-	{"write cache", "write_cache", FIELD_YES},     {NULL, NULL, FIELD_TEXT},
+	{"size", "size_bytes", FIELD_SIZE_EXACT},
+	{"block size", "block_size", FIELD_SIZE},
+	{"read only", "readonly", FIELD_YES},
+	{"serial", "serial", FIELD_TEXT},
+	{"queues offered", "queues_max", FIELD_COUNT},
+	{"lcores", "lcores", FIELD_TEXT},
+	{"write cache", "write_cache", FIELD_YES},
+	{"poll mode", "poll", FIELD_TEXT},
+	{NULL, NULL, FIELD_TEXT},
 };
 
 static const struct field store_fields[] = {

@@ -26,6 +26,7 @@ static const struct field lcore_fields[] = {
 	{"SOCKET", "socket", FIELD_COUNT},
 	{"QUEUES", "queues", FIELD_COUNT},
 	{"BUSY", "busy_percent", FIELD_PERCENT},
+	{"ASLEEP", "asleep_percent", FIELD_PERCENT},
 	{"TURNS", "turns", FIELD_COUNT},
 	{">50US", "turns_over_50us", FIELD_COUNT},
 	{">1MS", "turns_over_1ms", FIELD_COUNT},

@@ -18,7 +18,7 @@ static int open_all(struct disk *disk, const struct store_params *params, struct
 	with_offload.offload = disk->offload;
 	if (store_open(&with_offload, &disk->store, err))
 		goto free_offload;
-	if (store_channel_open(disk->store, &disk->channel, err))
+	if (store_channel_open(disk->store, NULL, &disk->channel, err))
 		goto close_store;
 	return 0;
 

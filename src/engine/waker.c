@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "engine/waker.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* An lcore looks around after so long even when nobody has called. */
+#define SLEEP_MAX_MS 1000
+#define EVENTS_MAX   32
+
+void doorbell_ring(struct doorbell *doorbell)
+{
+	static const uint64_t one = 1;
+	ssize_t written = write(doorbell->fd, &one, sizeof(one));
+
+	(void)written; /* fails only after 2^64 calls */
+}
+
+void doorbell_ring_sleeper(struct doorbell *doorbell)
+{
+	/* Partner: waker_prepare(). */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (atomic_load_explicit(&doorbell->sleeping, memory_order_seq_cst))
+		doorbell_ring(doorbell);
+}
+
+static int watch(int epoll_fd, int fd, void *what)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = what};
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+int waker_init(struct waker *waker, struct error *err)
+{
+	atomic_init(&waker->doorbell.sleeping, false);
+	waker->doorbell.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	waker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (waker->doorbell.fd >= 0 && waker->epoll_fd >= 0 &&
+	    watch(waker->epoll_fd, waker->doorbell.fd, NULL) == 0)
+		return 0;
+	error_set(err, VHOSTD_ERR_INTERNAL, "eventfd or epoll: %s", strerror(errno));
+	waker_fini(waker);
+	return -1;
+}
+
+void waker_fini(struct waker *waker)
+{
+	if (waker->doorbell.fd >= 0)
+		close(waker->doorbell.fd);
+	if (waker->epoll_fd >= 0)
+		close(waker->epoll_fd);
+	waker->doorbell.fd = waker->epoll_fd = -1;
+}
+
+bool waker_watch(struct waker *waker, int fd, void *what)
+{
+	return watch(waker->epoll_fd, fd, what) == 0;
+}
+
+void waker_forget(struct waker *waker, int fd)
+{
+	epoll_ctl(waker->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static unsigned int wait_events(struct waker *waker, void **ret_whats, unsigned int n_max,
+				int timeout_ms)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int n = epoll_wait(waker->epoll_fd, events, n_max < EVENTS_MAX ? (int)n_max : EVENTS_MAX,
+			   timeout_ms);
+
+	for (int i = 0; i < n; i++)
+		ret_whats[i] = events[i].data.ptr;
+	return n > 0 ? (unsigned int)n : 0;
+}
+
+unsigned int waker_look(struct waker *waker, void **ret_whats, unsigned int n_max)
+{
+	return wait_events(waker, ret_whats, n_max, 0);
+}
+
+unsigned int waker_sleep(struct waker *waker, void **ret_whats, unsigned int n_max)
+{
+	unsigned int n = wait_events(waker, ret_whats, n_max, SLEEP_MAX_MS);
+
+	waker_cancel(waker);
+	return n;
+}
