@@ -89,6 +89,7 @@ int vfe_blk_make_rings(struct vfe_blk *blk)
 		.n_indirect =
 			usable & (1ull << VIRTIO_RING_F_INDIRECT_DESC) ? blk->opts.n_indirect : 0,
 		.region = blk->opts.ring_region,
+		.align = blk->opts.ring_align,
 		.event_idx = usable & (1ull << VIRTIO_RING_F_EVENT_IDX),
 	};
 	int rc;

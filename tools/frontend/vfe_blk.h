@@ -64,6 +64,7 @@ struct vfe_blk_opts {
 	uint16_t queue_size;
 	uint16_t n_indirect;                   /* longest indirect table */
 	unsigned int ring_region;              /* memory region that the rings lie in */
+	uint16_t ring_align;                   /* struct vfe_ring_opts, align */
 	const struct vfe_region_spec *regions; /* read by vfe_blk_make_rings() */
 	unsigned int n_regions;
 };

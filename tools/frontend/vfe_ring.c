@@ -28,18 +28,23 @@ static const uint16_t *avail_event(struct vfe_ring *ring)
 	return (const uint16_t *)&ring->used->ring[ring->opts.size];
 }
 
+/* `align` is what 2.7 asks for: 16, 2 and 4, and no more than that unless it is wanted. */
+static uint64_t alloc_part(struct vfe_ring *ring, uint64_t n_bytes, uint16_t align)
+{
+	if (align < ring->opts.align)
+		align = ring->opts.align;
+	return vfe_mem_alloc_in(ring->mem, ring->opts.region, n_bytes, align);
+}
+
 static int alloc_rings(struct vfe_ring *ring)
 {
 	uint64_t size = ring->opts.size;
 	uint64_t n_tables = ring->opts.n_indirect ? size : 0;
-	unsigned int region = ring->opts.region;
 
-	/* Alignments are those of 2.7: 16, 2 and 4, and no more than that. */
-	ring->desc_gpa = vfe_mem_alloc_in(ring->mem, region, 16 * (size + 1), 16);
-	ring->avail_gpa = vfe_mem_alloc_in(ring->mem, region, 6 + 2 * size, 2);
-	ring->used_gpa = vfe_mem_alloc_in(ring->mem, region, 6 + 8 * size, 4);
-	ring->indirect_gpa =
-		vfe_mem_alloc_in(ring->mem, region, n_tables * ring->opts.n_indirect * 16, 16);
+	ring->desc_gpa = alloc_part(ring, 16 * (size + 1), 16);
+	ring->avail_gpa = alloc_part(ring, 6 + 2 * size, 2);
+	ring->used_gpa = alloc_part(ring, 6 + 8 * size, 4);
+	ring->indirect_gpa = alloc_part(ring, n_tables * ring->opts.n_indirect * 16, 16);
 	if (ring->desc_gpa == VFE_NO_GPA || ring->avail_gpa == VFE_NO_GPA ||
 	    ring->used_gpa == VFE_NO_GPA || ring->indirect_gpa == VFE_NO_GPA)
 		return -ENOMEM;

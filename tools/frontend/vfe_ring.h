@@ -29,6 +29,7 @@ struct vfe_ring_opts {
 	uint16_t size;       /* a power of two, 1..VFE_RING_SIZE_MAX */
 	uint16_t n_indirect; /* longest indirect table; 0: no indirect tables */
 	unsigned int region; /* the memory region for the three rings */
+	uint16_t align;      /* of each of the three, a power of two; 0: no more than they need */
 	bool event_idx;      /* VIRTIO_F_EVENT_IDX was negotiated */
 };
 
