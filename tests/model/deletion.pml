@@ -2,7 +2,7 @@
  *
  * A model of how a disk is deleted, for spin (tests/model/check runs it). One disk name on one
  * lcore: added, deleted by force, added and deleted again, at any moment, while front ends connect,
- * start and stop a ring, replace their memory, hang up and reconnect as they please, and the store
+ * start and stop rings, replace their memory, hang up and reconnect as they please, and the store
  * takes as long as it likes.
  *
  *   process  stands for
@@ -12,17 +12,20 @@
  *   JOB      device/job.c:job_thread with device_open() or device_close() (device/device_open.c), and
  *            in it rte_vhost_driver_unregister() of librte_vhost 22.11 with its retry loop
  *   VHOST    librte_vhost's fd_man.c:fdset_event_dispatch, socket.c:vhost_user_server_new_connection
- *            and vhost_user_read_cb, with our device/endpoint.c and device/conn.c in them; the front
- *            ends, too: what they do is what the event thread finds when it looks
+ *            and vhost_user_read_cb, with our device/endpoint.c, device/vhost_handlers.c and
+ *            device/conn.c in them; the front ends, too: what they do is what the event thread
+ *            finds when it looks
  *   STORE    a backing file
  *
  * What is checked:
  *   rest        with SILENCE, from some moment on nothing more comes from the store and from front
  *               ends. Then all come to rest where they may: LCORE, CTRL and VHOST at the head of
  *               their loops, a JOB also in open() or close() of the store
- *   assertions  no use of a queue, lane, store, connection, disk or librte_vhost socket that was
- *               freed; no ring attached while requests of an earlier one are in flight; no store
- *               closed under a request; no event that the state table of the disk calls a bug
+ *   assertions  no use of a run, lane, store, connection, disk or librte_vhost socket that was
+ *               freed; no ring attached while requests of an earlier one are in flight; no front
+ *               end cut off by the deletion while a ring of its is served or has a request in
+ *               flight; no store closed under a request; no event that the state table of the disk
+ *               calls a bug
  *   no waiting  what LCORE and CTRL do between two looks at their inboxes stands in d_steps, and spin
  *               reports a statement that blocks inside of one: they wait for nobody
  *   ltl ends    the store answering in the end, each deletion ends
@@ -31,8 +34,11 @@
  * What is left out:
  *   - Identities are never used again: freed is freed for good, so that each use after it is seen.
  *     The numbers of file descriptors are left out with that; an entry of the fdset is its own.
- *   - One ring, one lcore, one request in flight. A turn of the lcore that finds nothing is no step,
- *     and one that finds something is one step until a queue has drained.
+ *   - One lcore, one request in flight on each ring. A turn of the lcore that finds nothing is no
+ *     step, and one that finds something is one step until a queue has drained.
+ *   - Of two rings, the first to be started is ring 0. That the store serves one request for ever and
+ *     never another is not excluded: what has to end is checked with one ring.
+ *   - SET_MEM_TABLE stands for all that VHOST waits a turn of the lcore for, and is about one ring.
  *   - Mailboxes are FIFOs (engine/mbox.h), sending is one step, memory is sequentially consistent.
  *   - vhost_user.mutex, conn_mutex and access_lock are there; fd_mutex and the lock of our list of
  *     endpoints are held for single steps.
@@ -40,7 +46,9 @@
  *     idle before the next front end is refused. Neither is promised, each fails with a probability
  *     that vanishes with the number of tries.
  *   - librte_vhost wants vhost_user.mutex for a connection's first message; here for each.
- *   - Guest maps, call descriptors, resizing, and the JOBs that close sockets or unmap memory.
+ *   - Guest maps, call descriptors, broken rings, resizing, a disk that can't be opened, and the JOBs
+ *     that close sockets or unmap memory.
+ *   - Without EARLY, front ends that come before the JOB which opened the disk has ended.
  *
  * Each BROKEN_ macro breaks one rule, and spin must find out:
  *   BROKEN_CTRL_UNREGISTERS  CTRL unregisters by itself, and VHOST waits for CTRL
@@ -49,13 +57,27 @@
  *   BROKEN_FREE_EARLY        the lcore says "drained" before it lets go of the lane
  *   BROKEN_NO_GATE           connections are not refused before the socket is removed
  *   BROKEN_NO_HOLD           a new connection's ring is attached at once
+ *   BROKEN_CUT_OFF_FIRST     a deletion shuts the connection down before its requests have ended
+ *   BROKEN_CUT_OFF_SOON      a deletion shuts it down when one of its rings has drained
+ *   BROKEN_CUT_OFF_ONCE      only the beginning of a deletion shuts it down, no drain does
+ *   BROKEN_LATE_STAYS        one that came through the gate just before it closed is not shut down
+ *   BROKEN_END_UNDRAINED     a run ends when VHOST has forgotten it, drained or not
+ *   BROKEN_END_UNFORGOTTEN   a run ends when it has drained, forgotten or not
  */
 #ifndef N_DISKS
 #define N_DISKS 2 /* lives of the disk */
 #define N_CONNS 2 /* accepted in all */
-#define N_RUNS  2 /* starts of a ring */
+#define N_RUNS  2 /* starts of a ring, in all */
+#define N_RINGS 2 /* of a connection */
 #endif
-#if N_CONNS == 2
+#if N_RINGS == 1
+#define EACH_RING(X, op) X(0)
+#else
+#define EACH_RING(X, op) X(0) op X(1)
+#endif
+#if N_CONNS == 1
+#define EACH_CONN(X, op) X(0)
+#elif N_CONNS == 2
 #define EACH_CONN(X, op) X(0) op X(1)
 #else
 #define EACH_CONN(X, op) X(0) op X(1) op X(2)
@@ -70,18 +92,18 @@
 
 mtype = {
 	ATTACH, STOP, SWAP_MAP,                                       /* to LCORE */
-	OPENED, CLOSED, RUN_START, RUN_STOP, DRAINED, JOB_DONE,       /* to CTRL */
+	OPENED, CLOSED, RUN_START, RUN_STOP, QUEUE_DRAINED, JOB_DONE, /* to CTRL */
 	NEW, LISTENING, ATTACHING, RUNNING, QUIESCING, REMOVING,     /* enum device_state */
 	GONE,
-	MADE, HELD, ATTACHED, STOPPING,                               /* enum run_state */
+	MADE, HELD, ATTACHED, STOPPING, DRAINED,                      /* enum run_state */
 	POLLING, DRAINING,                                            /* enum queue_state */
 	KICK, SET_MEM_TABLE, GET_VRING_BASE,                          /* from a front end */
 	OPEN, CLOSE,                                                  /* a JOB's work */
 	FREED
 }
 
-chan inbox = [3] of { mtype, byte };          /* lcore->inbox: a run */
-chan events = [14] of { mtype, byte };        /* registry_params.events: a connection or run */
+chan inbox = [2 * N_RUNS + 1] of { mtype, byte };          /* lcore->inbox: a run */
+chan events = [2 * N_CONNS + 3 * N_RUNS + 1] of { mtype, byte }; /* registry_params.events: a connection or run */
 
 /* The disk. There is one at a time: which life of it has what. */
 byte disk = NONE;         /* struct device */
@@ -102,22 +124,25 @@ bool gate_closed = false;
 byte conn_disk[N_CONNS];  /* conn->endpoint */
 mtype conn[N_CONNS];      /* struct conn: 0, OPEN, CLOSED (CTRL knows), FREED */
 bool shut[N_CONNS];       /* conn->sock was shut down by us */
+bool late[N_CONNS];       /* it had a SET_MEM_TABLE in its socket then, which was read after it */
 byte n_conns = 0;
 
 /* Runs. */
 byte run_conn[N_RUNS];    /* run->conn */
-mtype ring[N_RUNS];       /* CTRL's: 0, MADE, HELD, ATTACHED, STOPPING, FREED */
+bit run_index[N_RUNS];    /* run->queue->index */
+mtype ring[N_RUNS];        /* run->state, CTRL's: 0, MADE, HELD, ATTACHED, ..., FREED */
+bool forgotten[N_RUNS];   /* run->forgotten, CTRL's */
 mtype queue[N_RUNS];      /* LCORE's: 0, POLLING, DRAINING */
 bool in_flight[N_RUNS];   /* submitted to the store, not reaped */
 bool ended[N_RUNS];       /* the store has answered */
-bool wants_base[N_RUNS];
+bool wants_base[N_RUNS];  /* run->wants_base */
 byte n_runs = 0;
 
 byte linked = NONE;       /* LCORE's: the lane in lcore->lanes */
 
 /* VHOST's */
 byte vhost_conn = NONE;   /* endpoint->conn, conn_of_vid */
-byte vhost_run = NONE;    /* conn->rings[0].run */
+byte vhost_run[N_RINGS] = NONE; /* conn->rings[].run */
 bool swapped = false;     /* msg->done of the message it waits for */
 
 /* librte_vhost's */
@@ -139,7 +164,8 @@ bool silent = false;      /* nothing more comes from the store or from front end
 /* mbox_send() never waits: the messages are embedded in what they are about. */
 #define SEND(mbox, kind, id) assert(nfull(mbox)); mbox ! kind, id
 
-#define RUN_LISTED(r) (ring[r] == HELD || ring[r] == ATTACHED || ring[r] == STOPPING)
+#define RUN_LISTED(r)                                                                              \
+	(ring[r] == HELD || ring[r] == ATTACHED || ring[r] == STOPPING || ring[r] == DRAINED)
 #define RUN_ALIVE(r)  (ring[r] != 0 && ring[r] != FREED)
 #define deleting      (state == QUIESCING || state == REMOVING)
 #define BASE_DUE(r)   wants_base[r]
@@ -159,7 +185,8 @@ inline lcore_attach(r) {
 	assert(RUN_ALIVE(r) && lane == conn_disk[run_conn[r]] && (linked == NONE || linked == lane));
 	/* The promise to the guest: a late write never lands after a newer one. */
 	for (other : 0 .. N_RUNS - 1) {
-		assert(!in_flight[other]);
+		assert(!in_flight[other] ||
+		       (run_conn[other] == run_conn[r] && run_index[other] != run_index[r]))
 	}
 	other = 0;
 	linked = lane;
@@ -241,11 +268,11 @@ end_poll:
 #endif
 	:: drained != NONE ->
 #ifdef BROKEN_FREE_EARLY
-		d_step { SEND(events, DRAINED, drained); drained = NONE }
+		d_step { SEND(events, QUEUE_DRAINED, drained); drained = NONE }
 		d_step { unlink_lane() }
 #else
 		d_step { unlink_lane() }
-		d_step { SEND(events, DRAINED, drained); drained = NONE }
+		d_step { SEND(events, QUEUE_DRAINED, drained); drained = NONE }
 #endif
 	od
 }
@@ -306,7 +333,12 @@ end_open:
 			listed = disk;
 			vsocket = disk
 		}
+#ifdef EARLY
+		listening = disk;
+		d_step { job = 0; SEND(events, JOB_DONE, OPEN) }
+#else
 		d_step { listening = disk; job = 0; SEND(events, JOB_DONE, OPEN) }
+#endif
 	:: job == CLOSE ->
 #ifndef BROKEN_CTRL_UNREGISTERS
 		unregister();
@@ -362,11 +394,18 @@ inline on_stopped() {
 	fi
 }
 
+#ifdef BROKEN_NO_HOLD
+#define MUST_END_FIRST(r) false
+#else
+#define MUST_END_FIRST(r)                                                                          \
+	(r < i && RUN_LISTED(r) && (run_conn[r] != run_conn[i] || run_index[r] == run_index[i]))
+#endif
+
+/* may_attach() is false while an earlier one must end first. */
 inline attach_runs() {
-	held = false; /* by an earlier run */
 	for (i : 0 .. N_RUNS - 1) {
 		if
-		:: ring[i] == HELD && !held ->
+		:: ring[i] == HELD && !(EACH_RUN(MUST_END_FIRST, ||)) ->
 			ring[i] = ATTACHED;
 			if
 			:: n_attached == 0 -> on_started()
@@ -375,13 +414,9 @@ inline attach_runs() {
 			n_attached++;
 			SEND(inbox, ATTACH, i)
 		:: else
-		fi;
-#ifndef BROKEN_NO_HOLD
-		held = held || RUN_LISTED(i)
-#endif
+		fi
 	}
 	i = 0;
-	held = false;
 }
 
 #define HAS_CONN(r) RUN_LISTED(r) && run_conn[r] == c
@@ -391,6 +426,7 @@ inline free_conn_if_done(c) {
 	:: conn[c] == CLOSED && !(EACH_RUN(HAS_CONN, ||)) ->
 		conn[c] = FREED;
 		shut[c] = false;
+		late[c] = false;
 		conn_disk[c] = 0
 	:: else
 	fi
@@ -398,13 +434,54 @@ inline free_conn_if_done(c) {
 
 inline end_run(r) {
 	ring[r] = FREED;
+	forgotten[r] = false;
 	wants_base[r] = false; /* conn_reply_base() */
 	c = run_conn[r];
 	run_conn[r] = 0;
+	run_index[r] = 0;
 	free_conn_if_done(c);
 	c = 0;
 	if
 	:: state != QUIESCING -> attach_runs()
+	:: else
+	fi
+}
+
+inline stop_run(r) {
+	ring[r] = STOPPING;
+	SEND(inbox, STOP, r);
+}
+
+/* Its lcore serves it, or will. */
+#define UNDER_WAY(r)                                                                               \
+	(RUN_ALIVE(r) && run_conn[r] == disk_conn &&                                               \
+	 (queue[r] != 0 || in_flight[r] || inbox ?? [ATTACH, r]))
+
+/* shutdown() of a connection whose front end has not gone by itself: it takes the used index for
+ * the place to go on from. */
+inline cut_off() {
+	assert(conn[disk_conn] == OPEN);
+	assert(!(EACH_RUN(UNDER_WAY, ||)));
+	shut[disk_conn] = true;
+}
+
+#ifdef BROKEN_CUT_OFF_FIRST
+#define MUST_DRAIN(r) false
+#else
+#define MUST_DRAIN(r)                                                                              \
+	(run_conn[r] == disk_conn && (ring[r] == ATTACHED || ring[r] == STOPPING))
+#endif
+
+#ifdef BROKEN_CUT_OFF_SOON
+#define HAS_DRAINED(r) ring[r] == DRAINED
+#define ALL_DRAINED    (EACH_RUN(HAS_DRAINED, ||) || !(EACH_RUN(MUST_DRAIN, ||)))
+#else
+#define ALL_DRAINED (!(EACH_RUN(MUST_DRAIN, ||)))
+#endif
+
+inline disconnect_if_drained() {
+	if
+	:: disk_conn != NONE && ALL_DRAINED -> cut_off()
 	:: else
 	fi
 }
@@ -420,10 +497,12 @@ inline handle_event() {
 		n_opened++;
 		disk_conn = id;
 		on_connected();
+#ifndef BROKEN_LATE_STAYS
 		if
-		:: state == QUIESCING -> shut[id] = true
+		:: state == QUIESCING -> cut_off()
 		:: else
 		fi
+#endif
 	:: kind == CLOSED ->
 		CHECK_CONN(id);
 		assert(disk_conn == id);
@@ -441,12 +520,19 @@ inline handle_event() {
 		fi
 	:: kind == RUN_STOP ->
 		CHECK_RUN(id);
+		forgotten[id] = true;
 		if
-		:: ring[id] == HELD -> end_run(id)
-		:: else -> ring[id] = STOPPING; SEND(inbox, STOP, id)
+		:: ring[id] == ATTACHED -> stop_run(id)
+		:: ring[id] == HELD || ring[id] == DRAINED -> ends = true
+#ifdef BROKEN_END_UNDRAINED
+		:: ring[id] == STOPPING -> ends = true
+#else
+		:: else
+#endif
 		fi
-	:: kind == DRAINED ->
+	:: kind == QUEUE_DRAINED ->
 		CHECK_RUN(id);
+		ring[id] = DRAINED;
 		if
 		:: run_conn[id] == disk_conn ->
 			n_attached--;
@@ -456,7 +542,11 @@ inline handle_event() {
 			fi
 		:: else
 		fi;
-		end_run(id)
+#ifdef BROKEN_END_UNFORGOTTEN
+		ends = true
+#else
+		ends = forgotten[id]
+#endif
 	:: kind == JOB_DONE && id == OPEN -> /* add_done() */
 		assert(state == NEW);
 		job_running = false;
@@ -472,7 +562,7 @@ inline handle_event() {
 	:: kind == JOB_DONE && id == CLOSE -> /* remove_done() */
 		assert(state == REMOVING);
 		for (i : 0 .. N_RUNS - 1) {
-			assert(!RUN_LISTED(i))
+			assert(!RUN_ALIVE(i))
 		}
 		for (i : 0 .. N_CONNS - 1) {
 			assert(conn[i] == 0 || conn[i] == FREED)
@@ -488,9 +578,20 @@ inline handle_event() {
 		gate_closed = false
 	fi;
 	if
+	:: ends -> end_run(id)
+	:: else
+	fi;
+#ifndef BROKEN_CUT_OFF_ONCE
+	if
+	:: kind == QUEUE_DRAINED && state == QUIESCING -> disconnect_if_drained()
+	:: else
+	fi;
+#endif
+	if
 	:: kind != RUN_START && kind != JOB_DONE -> remove_if_quiet()
 	:: else
 	fi;
+	ends = false;
 	kind = 0;
 	id = 0;
 }
@@ -522,7 +623,7 @@ inline add() {
 	job = OPEN;
 }
 
-inline quiesce() {
+inline refuse() {
 	state = QUIESCING;
 	n_accepted = gate_count; /* endpoint_refuse() */
 #ifndef BROKEN_NO_GATE
@@ -530,29 +631,32 @@ inline quiesce() {
 #endif
 }
 
-inline hang_up() {
-	if
-	:: disk_conn != NONE -> shut[disk_conn] = true
-	:: else
-	fi;
-	remove_if_quiet()
+inline stop_runs() {
+	for (i : 0 .. N_RUNS - 1) {
+		if
+		:: ring[i] == ATTACHED -> stop_run(i)
+		:: else
+		fi
+	}
+	i = 0;
 }
 
 active proctype CTRL() {
 	mtype kind = 0;
 	byte id = 0, i = 0, c = 0;
-	bool held = false;
+	bool ends = false;
 
 end_poll:
 	do
 	:: nempty(events) -> d_step { events ? kind, id; handle_event() }
 	:: state == GONE && n_added < N_DISKS -> d_step { add() }
 	:: state == LISTENING || state == ATTACHING || state == RUNNING ->
-		d_step { quiesce() }
+		d_step { refuse() } /* registry_del(), device_quiesce() */
 #ifdef BROKEN_CTRL_UNREGISTERS
 		unregister();
 #endif
-		d_step { hang_up() }
+		d_step { stop_runs() }
+		d_step { disconnect_if_drained(); remove_if_quiet() }
 	od
 }
 
@@ -561,17 +665,23 @@ end_poll:
 /* What our code under librte_vhost's callbacks is about to touch. */
 #define CHECK_ENDPOINT(d) assert(d == disk)
 
+/* conn_ring_stop() */
+#define FORGET(x)                                                                                  \
+	atomic {                                                                                   \
+		if                                                                                 \
+		:: vhost_run[x] != NONE -> SEND(events, RUN_STOP, vhost_run[x]); vhost_run[x] = NONE \
+		:: else                                                                            \
+		fi                                                                                 \
+	}
+
 /* let_go(): from here on it is CTRL's. */
 inline let_go(c) {
 	atomic {
 		CHECK_ENDPOINT(conn_disk[c]);
 		vhost_conn = NONE;
-		shut[c] = true;
-		if
-		:: vhost_run != NONE -> SEND(events, RUN_STOP, vhost_run); vhost_run = NONE
-		:: else
-		fi
+		shut[c] = true
 	}
+	EACH_RING(FORGET, ;);
 	atomic { assert(conn[c] == OPEN); CHECK_ENDPOINT(conn_disk[c]); SEND(events, CLOSED, c) }
 #ifdef BROKEN_CTRL_UNREGISTERS
 	conn[c] != OPEN /* until CTRL has seen it */
@@ -623,37 +733,48 @@ admit:
 /* conn_handle() of SET_VRING_KICK */
 inline start_ring() {
 	CHECK_ENDPOINT(conn_disk[c]);
-	vhost_run = n_runs;
+	vhost_run[x] = n_runs;
 	n_runs++;
-	ring[vhost_run] = MADE;
-	run_conn[vhost_run] = c;
-	SEND(events, RUN_START, vhost_run)
+	ring[vhost_run[x]] = MADE;
+	run_conn[vhost_run[x]] = c;
+	run_index[vhost_run[x]] = x;
+	SEND(events, RUN_START, vhost_run[x])
 }
 
 /* GET_VRING_BASE */
 inline stop_ring() {
 	CHECK_ENDPOINT(conn_disk[c]);
-	wants_base[vhost_run] = true;
-	SEND(events, RUN_STOP, vhost_run);
-	old = vhost_run;
-	vhost_run = NONE
+	wants_base[vhost_run[x]] = true;
+	SEND(events, RUN_STOP, vhost_run[x]);
+	old = vhost_run[x];
+	vhost_run[x] = NONE
 }
 
 /* SET_MEM_TABLE; vhost_user_lock_all_queue_pairs() is around our handler */
 inline swap_map() {
 	access_lock = true;
-	assert(RUN_ALIVE(vhost_run));
-	SEND(inbox, SWAP_MAP, vhost_run)
+	assert(RUN_ALIVE(vhost_run[x]));
+	SEND(inbox, SWAP_MAP, vhost_run[x])
 }
 
-/* What a connection may have for us: an end, or a message that may come in that state. */
+/* What a connection may have for us: an end, or a message that may come in that state. What was
+ * sent before we shut the socket down is still read after it. */
 #define HAS_ENDED(n) in_list[n] && (shut[n] || vhost_conn != n)
-#define MAY_SEND(n)  (in_list[n] && !shut[n] && vhost_conn == n && !silent)
+#define MAY_SEND(n)  (in_list[n] && vhost_conn == n && !silent)
+#define ABOUT_RING(n, i)                                                                           \
+	:: MAY_SEND(n) && vhost_run[i] != NONE && !late[n] ->                                      \
+		busy = n; x = i; m = SET_MEM_TABLE; late[n] = shut[n]                              \
+	:: MAY_SEND(n) && vhost_run[i] != NONE -> busy = n; x = i; m = GET_VRING_BASE              \
+	:: MAY_SEND(n) && vhost_run[i] == NONE && n_runs < N_RUNS && (i == 0 || n_runs != 0) ->    \
+		busy = n; x = i; m = KICK
+#if N_RINGS == 1
+#define ABOUT_RINGS(n) ABOUT_RING(n, 0)
+#else
+#define ABOUT_RINGS(n) ABOUT_RING(n, 0) ABOUT_RING(n, 1)
+#endif
 #define READABLE(n)                                                                                \
 	:: (HAS_ENDED(n)) || (in_list[n] && !silent) -> busy = n; m = 0                            \
-	:: MAY_SEND(n) && vhost_run != NONE -> busy = n; m = SET_MEM_TABLE                         \
-	:: MAY_SEND(n) && vhost_run != NONE -> busy = n; m = GET_VRING_BASE                        \
-	:: MAY_SEND(n) && vhost_run == NONE && n_runs < N_RUNS -> busy = n; m = KICK
+	ABOUT_RINGS(n)
 
 /* vhost_user_read_cb() with on_message() and on_destroy_connection() */
 inline read_connection() {
@@ -687,7 +808,7 @@ let_go_of:
 }
 
 active proctype VHOST() {
-	byte c = 0, old = 0;
+	byte c = 0, x = 0, old = 0;
 	mtype m = 0;
 	bool others_first = false;
 
@@ -701,6 +822,7 @@ done:
 			others_first = busy == LISTENER && (EACH_CONN(HAS_ENDED, ||));
 			busy = NONE;
 			c = 0;
+			x = 0;
 			old = 0;
 			m = 0
 		}
