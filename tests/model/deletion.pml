@@ -36,8 +36,8 @@
  *     The numbers of file descriptors are left out with that; an entry of the fdset is its own.
  *   - One lcore, one request in flight on each ring. A turn of the lcore that finds nothing is no
  *     step, and one that finds something is one step until a queue has drained.
- *   - Of two rings, the first to be started is ring 0. That the store serves one request for ever and
- *     never another is not excluded: what has to end is checked with one ring.
+ *   - Of two rings, the first to be started is ring 0. That the store answers on one ring for ever
+ *     and never on another is not excluded: what has to end is checked with one ring.
  *   - SET_MEM_TABLE stands for all that VHOST waits a turn of the lcore for, and is about one ring.
  *   - Mailboxes are FIFOs (engine/mbox.h), sending is one step, memory is sequentially consistent.
  *   - vhost_user.mutex, conn_mutex and access_lock are there; fd_mutex and the lock of our list of
@@ -46,8 +46,8 @@
  *     idle before the next front end is refused. Neither is promised, each fails with a probability
  *     that vanishes with the number of tries.
  *   - librte_vhost wants vhost_user.mutex for a connection's first message; here for each.
- *   - Guest maps, call descriptors, broken rings, resizing, a disk that can't be opened, and the JOBs
- *     that close sockets or unmap memory.
+ *   - Guest maps, call descriptors, broken rings, resizing, a disk that can't be opened, and the
+ *     JOBs that close sockets or unmap memory.
  *   - Without EARLY, front ends that come before the JOB which opened the disk has ended.
  *
  * Each BROKEN_ macro breaks one rule, and spin must find out:
@@ -102,8 +102,9 @@ mtype = {
 	FREED
 }
 
-chan inbox = [2 * N_RUNS + 1] of { mtype, byte };          /* lcore->inbox: a run */
-chan events = [2 * N_CONNS + 3 * N_RUNS + 1] of { mtype, byte }; /* registry_params.events: a connection or run */
+/* lcore->inbox: a run; registry_params.events: a connection or run */
+chan inbox = [2 * N_RUNS + 1] of { mtype, byte };
+chan events = [2 * N_CONNS + 3 * N_RUNS + 1] of { mtype, byte };
 
 /* The disk. There is one at a time: which life of it has what. */
 byte disk = NONE;         /* struct device */
@@ -130,7 +131,7 @@ byte n_conns = 0;
 /* Runs. */
 byte run_conn[N_RUNS];    /* run->conn */
 bit run_index[N_RUNS];    /* run->queue->index */
-mtype ring[N_RUNS];        /* run->state, CTRL's: 0, MADE, HELD, ATTACHED, ..., FREED */
+mtype ring[N_RUNS];       /* run->state, CTRL's: 0, MADE, HELD, ATTACHED, ..., FREED */
 bool forgotten[N_RUNS];   /* run->forgotten, CTRL's */
 mtype queue[N_RUNS];      /* LCORE's: 0, POLLING, DRAINING */
 bool in_flight[N_RUNS];   /* submitted to the store, not reaped */
@@ -669,7 +670,9 @@ end_poll:
 #define FORGET(x)                                                                                  \
 	atomic {                                                                                   \
 		if                                                                                 \
-		:: vhost_run[x] != NONE -> SEND(events, RUN_STOP, vhost_run[x]); vhost_run[x] = NONE \
+		:: vhost_run[x] != NONE ->                                                         \
+			SEND(events, RUN_STOP, vhost_run[x]);                                      \
+			vhost_run[x] = NONE                                                        \
 		:: else                                                                            \
 		fi                                                                                 \
 	}
@@ -746,7 +749,9 @@ inline stop_ring() {
 	CHECK_ENDPOINT(conn_disk[c]);
 	wants_base[vhost_run[x]] = true;
 	SEND(events, RUN_STOP, vhost_run[x]);
+#ifdef BROKEN_VHOST_WAITS
 	old = vhost_run[x];
+#endif
 	vhost_run[x] = NONE
 }
 
@@ -776,31 +781,47 @@ inline swap_map() {
 	:: (HAS_ENDED(n)) || (in_list[n] && !silent) -> busy = n; m = 0                            \
 	ABOUT_RINGS(n)
 
+/* Back in fdset_event_dispatch(). Each round of the fdset serves all that are readable. */
+inline leave() {
+	others_first = busy == LISTENER && (EACH_CONN(HAS_ENDED, ||));
+	busy = NONE;
+	c = 0;
+	x = 0;
+	m = 0
+}
+
 /* vhost_user_read_cb() with on_message() and on_destroy_connection() */
 inline read_connection() {
 	atomic {
 		if
 		EACH_CONN(READABLE, )
 		fi;
-		c = busy
-	}
-	atomic {
+		c = busy;
 		WAIT_FOR(mutex); /* vhost_driver_callback_get() */
 		if
-		:: m == KICK -> start_ring(); goto done
+		:: m == KICK -> start_ring(); leave(); goto end_poll
+#ifdef BROKEN_VHOST_WAITS
 		:: m == GET_VRING_BASE -> stop_ring(); goto stopped
+#else
+		:: m == GET_VRING_BASE -> stop_ring(); leave(); goto end_poll
+#endif
 		:: m == SET_MEM_TABLE -> swap_map()
 		:: m == 0 && vhost_conn == c -> goto ends
 		:: m == 0 && vhost_conn != c -> goto let_go_of
 		fi
 	}
-	atomic { swapped -> swapped = false; access_lock = false } /* msg_wait(): one turn */
-	goto done;
-stopped:
+	atomic { /* msg_wait(): one turn */
+		swapped ->
+		swapped = false;
+		access_lock = false;
+		leave();
+		goto end_poll
+	}
 #ifdef BROKEN_VHOST_WAITS
+stopped:
 	ring[old] == FREED;
-#endif
 	goto done;
+#endif
 ends:
 	let_go(c);
 let_go_of:
@@ -808,8 +829,11 @@ let_go_of:
 }
 
 active proctype VHOST() {
-	byte c = 0, x = 0, old = 0;
+	byte c = 0, x = 0;
 	mtype m = 0;
+#ifdef BROKEN_VHOST_WAITS
+	byte old = 0;
+#endif
 	bool others_first = false;
 
 end_poll:
@@ -817,15 +841,7 @@ end_poll:
 	:: new_connection(); goto done
 	:: read_connection();
 done:
-		atomic {
-			/* Each round of the fdset serves all that are readable. */
-			others_first = busy == LISTENER && (EACH_CONN(HAS_ENDED, ||));
-			busy = NONE;
-			c = 0;
-			x = 0;
-			old = 0;
-			m = 0
-		}
+		atomic { leave() }
 	od
 }
 
