@@ -15,7 +15,7 @@
  *            and vhost_user_read_cb, with our device/endpoint.c, device/vhost_handlers.c and
  *            device/conn.c in them; the front ends, too: what they do is what the event thread
  *            finds when it looks
- *   STORE    a backing file
+ *   STORE0.. a backing file, and what it has of each run
  *
  * What is checked:
  *   rest        with SILENCE, from some moment on nothing more comes from the store and from front
@@ -36,8 +36,7 @@
  *     The numbers of file descriptors are left out with that; an entry of the fdset is its own.
  *   - One lcore, one request in flight on each ring. A turn of the lcore that finds nothing is no
  *     step, and one that finds something is one step until a queue has drained.
- *   - Of two rings, the first to be started is ring 0. That the store answers on one ring for ever
- *     and never on another is not excluded: what has to end is checked with one ring.
+ *   - Of two rings, the first to be started is ring 0.
  *   - SET_MEM_TABLE stands for all that VHOST waits a turn of the lcore for, and is about one ring.
  *   - Mailboxes are FIFOs (engine/mbox.h), sending is one step, memory is sequentially consistent.
  *   - vhost_user.mutex, conn_mutex and access_lock are there; fd_mutex and the lock of our list of
@@ -847,15 +846,20 @@ done:
 
 /* ------------------------------------------------------------------------------------- STORE */
 
-#define ANSWERS(r) :: atomic { in_flight[r] && !ended[r] && !silent -> ended[r] = true }
-
-/* That it hangs for a while needs no words: it is in no hurry. */
-active proctype STORE() {
-end_idle:
-	do
-	EACH_RUN(ANSWERS, )
 #ifdef SILENCE
-	:: !silent -> silent = true
+#define MAY_FALL_SILENT :: atomic { !silent -> silent = true }
+#else
+#define MAY_FALL_SILENT
 #endif
-	od
-}
+
+/* What it does about each run. That it hangs for a while needs no words: it is in no hurry. */
+#define STORE(r)                                                                                   \
+	active proctype STORE##r() {                                                               \
+end_idle:                                                                                          \
+		do                                                                                 \
+		:: atomic { in_flight[r] && !ended[r] && !silent -> ended[r] = true }              \
+		MAY_FALL_SILENT                                                                    \
+		od                                                                                 \
+	}
+
+EACH_RUN(STORE, )
