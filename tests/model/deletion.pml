@@ -6,7 +6,7 @@
  * takes as long as it likes.
  *
  *   process  stands for
- *   LCORE    engine/lcore.c:poll_loop, engine/lane.c:lane_turn, engine/queue.c
+ *   LCORE    engine/lcore.c:lcore_poll, engine/lane.c:lane_turn, engine/queue.c
  *   CTRL     device/registry_events.c:handle_event, device/device.c, registry_add, registry_del; the
  *            operator, too
  *   JOB      device/job.c:job_thread with device_open() or device_close() (device/device_open.c), and
@@ -36,6 +36,7 @@
  *     The numbers of file descriptors are left out with that; an entry of the fdset is its own.
  *   - One lcore, one request in flight on each ring. A turn of the lcore that finds nothing is no
  *     step, and one that finds something is one step until a queue has drained.
+ *   - That an lcore sleeps: whoever sends it a message wakes it (engine/waker.h).
  *   - Of two rings, the first to be started is ring 0.
  *   - SET_MEM_TABLE stands for all that VHOST waits a turn of the lcore for, and is about one ring.
  *   - Mailboxes are FIFOs (engine/mbox.h), sending is one step, memory is sequentially consistent.
@@ -182,7 +183,7 @@ ltl base { [] (base_due -> <> !base_due) }
 	(queue[r] != 0 && (ended[r] || !in_flight[r]))
 
 inline lcore_attach(r) {
-	assert(RUN_ALIVE(r) && lane == conn_disk[run_conn[r]] && (linked == NONE || linked == lane));
+	assert(linked == NONE || linked == lane);
 	/* The promise to the guest: a late write never lands after a newer one. */
 	for (other : 0 .. N_RUNS - 1) {
 		assert(!in_flight[other] ||
@@ -198,6 +199,7 @@ inline lcore_messages() {
 	:: nempty(inbox) ->
 		inbox ? kind, q;
 		assert(RUN_ALIVE(q));
+		assert(lane == conn_disk[run_conn[q]]);
 		if
 		:: kind == ATTACH -> lcore_attach(q)
 		:: kind == STOP -> assert(queue[q] == POLLING); queue[q] = DRAINING
