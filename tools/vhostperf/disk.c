@@ -41,6 +41,7 @@ static enum exit_code protocol_error(const struct options *o, int rc)
 			    "front end?",
 			    o->socket);
 	case EPROTO:
+	case EMSGSIZE:
 		return fail(EXIT_FAILED, "%s: what answers there is no vhost-user-blk back end",
 			    o->socket);
 	case EREMOTEIO:
@@ -106,7 +107,9 @@ static enum exit_code check_block(const struct disk *disk, const struct options 
 		return fail(EXIT_USAGE,
 			    "--bs %" PRIu64 " is not a multiple of the disk's block size %" PRIu32,
 			    o->bs_bytes, block);
-	if (offers(disk, VIRTIO_BLK_F_SIZE_MAX) && o->bs_bytes > disk->config.size_max)
+	/* qemu-storage-daemon offers SIZE_MAX with a size_max of 0: there is none. */
+	if (offers(disk, VIRTIO_BLK_F_SIZE_MAX) && disk->config.size_max &&
+	    o->bs_bytes > disk->config.size_max)
 		return fail(EXIT_USAGE,
 			    "--bs %" PRIu64 " is more than the disk takes in one segment: %" PRIu32,
 			    o->bs_bytes, disk->config.size_max);

@@ -14,17 +14,13 @@
 
 static enum exit_code measure(const struct options *options)
 {
-	struct watch *watch = watch_new();
-	enum exit_code code = EXIT_FAILED;
 	struct run run;
+	enum exit_code code = run_open(&run, options);
 
-	if (!watch)
-		return code;
-	code = run_open(&run, options);
+	/* Until here a signal ends the program as it always does. */
 	if (code == EXIT_OK)
-		code = watch_run(watch, &run);
+		code = watch_run(&run);
 	run_close(&run);
-	watch_free(watch);
 	return code;
 }
 

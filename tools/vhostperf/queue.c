@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "exit_codes.h"
 
-/* A device has to overwrite it. */
+/* A device has to overwrite them. */
 #define STATUS_UNSET 0xff
+#define DATA_UNSET   0xa5
 
 static void record_gap(const struct queue *q, struct observer *ob, uint64_t now)
 {
@@ -117,6 +119,16 @@ static bool choose_verified(struct queue *q, bool is_write, uint64_t *ret_block)
 	return true;
 }
 
+/* With --verify. What a device does not write on a read is found: it must not look like the block.
+ */
+static void prepare_data(struct queue *q, struct request *r)
+{
+	if (r->is_write)
+		r->generation = verify_fill(q->verify, r->block, r->data);
+	else
+		memset(r->data, DATA_UNSET, (size_t)q->block_sectors * 512);
+}
+
 /* Makes the slot's next request; false when there is none. */
 static inline bool make_request(struct queue *q, uint16_t slot)
 {
@@ -134,8 +146,8 @@ static inline bool make_request(struct queue *q, uint16_t slot)
 		r->header->type = is_write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
 		q->ring.ops->turn(&q->ring, slot, !is_write);
 	}
-	if (q->verify && is_write)
-		r->generation = verify_fill(q->verify, r->block, r->data);
+	if (q->verify)
+		prepare_data(q, r);
 	r->header->sector = r->block * q->block_sectors;
 	*r->status = STATUS_UNSET;
 	return true;

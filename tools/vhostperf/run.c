@@ -61,16 +61,9 @@ static int make_workers(struct run *run)
 	return rc;
 }
 
-static int start_workers(struct run *run)
+static enum exit_code cant_start(int rc)
 {
-	int rc = 0;
-
-	while (run->n_started < run->n_workers && !rc) {
-		rc = worker_start(&run->worker[run->n_started]);
-		if (!rc)
-			run->n_started++;
-	}
-	return rc;
+	return fail(EXIT_FAILED, "can't start the load: %s", strerror(-rc));
 }
 
 enum exit_code run_open(struct run *run, const struct options *options)
@@ -91,9 +84,20 @@ enum exit_code run_open(struct run *run, const struct options *options)
 	if (code != EXIT_OK)
 		return code;
 	rc = make_workers(run);
-	if (!rc)
-		rc = start_workers(run);
-	return rc ? fail(EXIT_FAILED, "can't start the load: %s", strerror(-rc)) : EXIT_OK;
+	return rc ? cant_start(rc) : EXIT_OK;
+}
+
+enum exit_code run_start(struct run *run)
+{
+	int rc;
+
+	while (run->n_started < run->n_workers) {
+		rc = worker_start(&run->worker[run->n_started]);
+		if (rc)
+			return cant_start(rc);
+		run->n_started++;
+	}
+	return EXIT_OK;
 }
 
 static void wake_all(const struct run *run)
@@ -156,6 +160,15 @@ bool run_has_ended(const struct run *run)
 			return false;
 	}
 	return true;
+}
+
+unsigned int run_n_out(const struct run *run)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < run->disk.n_queues; i++)
+		n += run->disk.queue[i].n_out;
+	return n;
 }
 
 uint64_t run_n_done(const struct run *run)

@@ -21,8 +21,11 @@ struct run {
 	uint64_t n_mismatches;
 };
 
-/** Connects and starts the load. run_close() is due in either case. */
+/** Connects, and prepares the load. run_close() is due in either case. */
 enum exit_code run_open(struct run *run, const struct options *options);
+
+/** Starts the load. */
+enum exit_code run_start(struct run *run);
 
 /** Ends the phase and begins the next. The sum of what the workers have counted in the one that has
  *  ended; valid until the next call. */
@@ -39,6 +42,9 @@ uint64_t run_n_done(const struct run *run);
 
 /** Waits for the workers, which have been told to stop: the last phase. */
 const struct stats *run_end(struct run *run);
+
+/** Requests that were still in flight; after run_end(). */
+unsigned int run_n_out(const struct run *run);
 
 /** Why a worker has ended by itself, or NULL; after run_end(). */
 const char *run_failure(const struct run *run);

@@ -31,35 +31,20 @@ struct watch {
 	char phase[LINES_BYTES]; /* name of the one that ends */
 };
 
-struct watch *watch_new(void)
+/* For this thread and those that it starts. */
+static enum exit_code take_signals(struct watch *watch)
 {
-	struct watch *watch = calloc(1, sizeof(*watch));
 	sigset_t set;
 
-	if (!watch) {
-		fail(EXIT_FAILED, "out of memory");
-		return NULL;
-	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a pipe that nobody reads shows when results are written */
 	watch->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (watch->signal_fd < 0) {
-		fail(EXIT_FAILED, "signalfd: %s", strerror(errno));
-		free(watch);
-		return NULL;
-	}
-	return watch;
-}
-
-void watch_free(struct watch *watch)
-{
-	if (!watch)
-		return;
-	close(watch->signal_fd);
-	free(watch);
+	if (watch->signal_fd < 0)
+		return fail(EXIT_FAILED, "signalfd: %s", strerror(errno));
+	return EXIT_OK;
 }
 
 static void stop(struct watch *watch, enum stop how)
@@ -140,6 +125,7 @@ static void on_stdin(struct watch *watch)
 		}
 		end_phase(watch);
 	}
+	watch->phase[0] = 0; /* the next one has no name yet */
 }
 
 static void show_progress(struct watch *watch)
@@ -225,21 +211,29 @@ static enum exit_code finish(struct watch *watch)
 	struct run *run = watch->run;
 	const struct stats *stats = run_end(run);
 	const char *failure = run_failure(run);
+	enum exit_code code = watch->failed ? EXIT_FAILED : EXIT_OK;
 
 	clear_progress(watch);
 	report_print(run, stats, run->options->phases ? watch->phase : NULL);
 	if (failure)
-		fail(EXIT_FAILED, "%s", failure);
+		code = fail(EXIT_FAILED, "%s", failure);
+	else if (code == EXIT_OK && run_n_out(run))
+		code = fail(EXIT_FAILED, "ended with %u requests in flight", run_n_out(run));
 	if (run->n_errors)
-		fail(EXIT_FAILED, "%" PRIu64 " requests failed", run->n_errors);
+		code = fail(EXIT_FAILED, "%" PRIu64 " requests failed", run->n_errors);
 	if (run->n_mismatches)
-		fail(EXIT_FAILED, "%" PRIu64 " blocks had wrong data", run->n_mismatches);
-	return failure || watch->failed || run->n_errors || run->n_mismatches ? EXIT_FAILED
-									      : EXIT_OK;
+		code = fail(EXIT_FAILED, "%" PRIu64 " blocks had wrong data", run->n_mismatches);
+	return code;
 }
 
-enum exit_code watch_run(struct watch *watch, struct run *run)
+static enum exit_code run_to_the_end(struct watch *watch, struct run *run)
 {
+	enum exit_code code = take_signals(watch);
+
+	if (code == EXIT_OK)
+		code = run_start(run);
+	if (code != EXIT_OK)
+		return code;
 	begin(watch, run);
 	while (!run_has_ended(run)) {
 		wait_events(watch);
@@ -249,4 +243,19 @@ enum exit_code watch_run(struct watch *watch, struct run *run)
 			stop(watch, STOP_DRAIN);
 	}
 	return finish(watch);
+}
+
+enum exit_code watch_run(struct run *run)
+{
+	struct watch *watch = calloc(1, sizeof(*watch));
+	enum exit_code code;
+
+	if (!watch)
+		return fail(EXIT_FAILED, "out of memory");
+	watch->signal_fd = -1;
+	code = run_to_the_end(watch, run);
+	if (watch->signal_fd >= 0)
+		close(watch->signal_fd);
+	free(watch);
+	return code;
 }

@@ -9,14 +9,8 @@
 
 #include "run.h"
 
-struct watch;
-
-/** Takes SIGINT and SIGTERM from now on, for this thread and those that it starts. NULL, with the
- *  reason printed, if it can't. */
-struct watch *watch_new(void);
-void watch_free(struct watch *watch);
-
-/** Until the load has ended, results printed. */
-enum exit_code watch_run(struct watch *watch, struct run *run);
+/** Starts the load of an open run and sees to it until it has ended; prints the results. Takes
+ * SIGINT and SIGTERM from here on. */
+enum exit_code watch_run(struct run *run);
 
 #endif
