@@ -29,10 +29,11 @@ def options_of(kind):
 
 
 class Disk:
-    """A vhostd with one disk d0."""
+    """A disk d0, of a vhostd of its own unless one is given."""
 
-    def __init__(self, backend="malloc", size=16 << 20, **keys):
-        self.daemon = Daemon()
+    def __init__(self, backend="malloc", size=16 << 20, daemon=None, **keys):
+        self.own = Daemon() if daemon is None else None
+        self.daemon = daemon or self.own
         if backend == "aio":
             keys["path"] = self.image = self.daemon.path("image")
             with open(self.image, "wb") as file:
@@ -45,7 +46,11 @@ class Disk:
         return self
 
     def __exit__(self, *exc):
-        self.daemon.__exit__(*exc)
+        if self.own:
+            self.own.__exit__(*exc)
+            return
+        with self.daemon.client() as client:
+            client.ok("device.del", name="d0", force=True)
 
     def counters(self):
         """The daemon's own counters of each virtqueue."""
@@ -65,19 +70,20 @@ class Disk:
 
 
 def test_every_kind():
-    for backend in "malloc", "null", "aio":
-        with Disk(backend) as disk:
-            for kind in KINDS:
-                before = disk.counters()[0]
-                result = perf_run.measure(disk.socket, *options_of(kind), "--time", 0.2,
-                                          "--depth", 16)
-                after = disk.counters()[0]
-                assert result["requests"] > 0, result
-                assert (result["writes"] > 0) == (kind in WRITING), result
-                assert (result["reads"] > 0) == (kind in ("read", "randread", "mixed")), result
-                for ours, theirs in ("reads", "reads"), ("writes", "writes"):
-                    late = after[theirs] - before[theirs] - result[ours]
-                    assert 0 <= late <= 16, f"{backend} {kind}: {late} {ours} not counted"
+    with Daemon() as daemon:
+        for backend in "malloc", "null", "aio":
+            with Disk(backend, daemon=daemon) as disk:
+                for kind in KINDS:
+                    before = disk.counters()[0]
+                    result = perf_run.measure(disk.socket, *options_of(kind), "--time", 0.2,
+                                              "--depth", 16)
+                    after = disk.counters()[0]
+                    assert result["requests"] > 0, result
+                    assert (result["writes"] > 0) == (kind in WRITING), result
+                    assert (result["reads"] > 0) == (kind in ("read", "randread", "mixed")), result
+                    for ours, theirs in ("reads", "reads"), ("writes", "writes"):
+                        late = after[theirs] - before[theirs] - result[ours]
+                        assert 0 <= late <= 16, f"{backend} {kind}: {late} {ours} not counted"
 
 
 def test_sizes_and_depths():
@@ -137,23 +143,26 @@ def test_poll_wants_no_interrupts():
 
 
 def test_block_sleeps_and_is_woken():
-    for event_idx in "on", "off":
-        for depth in 1, 16:
-            with Disk("aio", queues=2) as disk:
-                result = perf_run.measure(disk.socket, "--wait", "block", "--time", 0.5, "--depth",
-                                          depth, "--queues", 2, "--event-idx", event_idx)
-                assert result["sleeps"] > 0 and result["interrupts"] > 0, result
-                assert result["latency_us"]["max"] < 5e6, result
+    with Daemon() as daemon:
+        for event_idx in "on", "off":
+            for depth in 1, 16:
+                with Disk("aio", queues=2, daemon=daemon) as disk:
+                    result = perf_run.measure(disk.socket, "--wait", "block", "--time", 0.5,
+                                              "--depth", depth, "--queues", 2, "--event-idx",
+                                              event_idx)
+                    assert result["sleeps"] > 0 and result["interrupts"] > 0, result
+                    assert result["latency_us"]["max"] < 5e6, result
 
 
 def test_same_seed_same_data():
     images = []
-    for seed in 1, 1, 2:
-        with Disk("aio", size=64 << 10) as disk:
-            perf_run.measure(disk.socket, *options_of("write"), "--depth", 1, "--time", 0.5,
-                             "--seed", seed)
-            with open(disk.image, "rb") as file:
-                images.append(file.read())
+    with Daemon() as daemon:
+        for seed in 1, 1, 2:
+            with Disk("aio", size=64 << 10, daemon=daemon) as disk:
+                perf_run.measure(disk.socket, *options_of("write"), "--depth", 1, "--time", 0.5,
+                                 "--seed", seed)
+                with open(disk.image, "rb") as file:
+                    images.append(file.read())
     assert images[0] == images[1] != images[2]
 
 
@@ -161,14 +170,15 @@ def test_same_seed_same_data():
 
 
 def test_verify_finds_nothing():
-    for backend in "malloc", "aio":
-        for args in ([], ["--wait", "block"], ["--bs", "16k"]):
-            with Disk(backend, queues=2) as disk:
-                for kind in "randwrite", "mixed", "write", "read":
-                    result = perf_run.measure(disk.socket, *options_of(kind), "--verify", "--time",
-                                              0.2, "--depth", 8, "--queues", 2, *args)
-                    assert result["verified_blocks"] > 0, f"{kind}: {result}"
-                    expect(result["mismatches"], 0)
+    with Daemon() as daemon:
+        for backend in "malloc", "aio":
+            for args in ([], ["--wait", "block"], ["--bs", "16k"]):
+                with Disk(backend, queues=2, daemon=daemon) as disk:
+                    for kind in "randwrite", "mixed", "write", "read":
+                        result = perf_run.measure(disk.socket, *options_of(kind), "--verify",
+                                                  "--time", 0.2, "--depth", 8, "--queues", 2, *args)
+                        assert result["verified_blocks"] > 0, f"{kind}: {result}"
+                        expect(result["mismatches"], 0)
 
 
 def test_verify_on_as_many_blocks_as_requests():
@@ -300,14 +310,16 @@ def test_own_absence_is_told_apart():
 
 
 def test_signals_end_it():
-    for number in signal.SIGINT, signal.SIGTERM:
-        for args in ["--time", 600], ["--phases"], ["--time", 600, "--wait", "block"]:
-            with Disk() as disk, perf_run.running(disk.socket, "--json", *args) as process:
-                disk.wait_load()
-                process.send_signal(number)
-                result = json.loads(process.stdout.read())
-                expect((process.wait(perf_run.PATIENCE_S), process.stderr.read()), (0, ""))
-                assert result["requests"] > 0 and result["seconds"] < 60, result
+    with Daemon() as daemon:
+        for number in signal.SIGINT, signal.SIGTERM:
+            for args in ["--time", 600], ["--phases"], ["--time", 600, "--wait", "block"]:
+                with Disk(daemon=daemon) as disk, \
+                     perf_run.running(disk.socket, "--json", *args) as process:
+                    disk.wait_load()
+                    process.send_signal(number)
+                    result = json.loads(process.stdout.read())
+                    expect((process.wait(perf_run.PATIENCE_S), process.stderr.read()), (0, ""))
+                    assert result["requests"] > 0 and result["seconds"] < 60, result
 
 
 def test_the_back_end_dies():
@@ -425,21 +437,23 @@ def test_bad_arguments():
 
 
 def test_what_the_disk_has_not():
-    for keys, args, wanted in [
-            ({"queues": 2}, ["--queues", 3], "--queues 3: the disk has 2"),
-            ({"readonly": True}, options_of("mixed"), "--rw mixed: the disk is read-only"),
-            ({"block_size": 4096}, ["--bs", "512"],
-             "--bs 512 is not a multiple of the disk's block size 4096"),
-            ({"size": 1 << 20}, ["--size", "2M"], "--size 2097152: the disk has 1048576 bytes"),
-            ({"size": 1 << 20}, ["--bs", "2M"], "the disk of 1048576 bytes is too small"),
-            ({"size": 64 << 10}, ["--verify", "--depth", 17], "this --depth for --verify needs"),
-            ({}, ["--depth", 342, "--indirect", "off"], "without indirect descriptors needs"),
-            ({"queues": 4, "size": 1 << 34}, ["--bs", "64M", "--queues", 4],
-             "bytes of memory together")]:
-        with Disk("null", **keys) as disk:
-            status, err = perf_run.refused(disk.socket, *args)
-            expect(status, 2, err)
-            assert wanted in err and len(err.splitlines()) == 1, err
+    with Daemon() as daemon:
+        for keys, args, wanted in [
+                ({"queues": 2}, ["--queues", 3], "--queues 3: the disk has 2"),
+                ({"readonly": True}, options_of("mixed"), "--rw mixed: the disk is read-only"),
+                ({"block_size": 4096}, ["--bs", "512"],
+                 "--bs 512 is not a multiple of the disk's block size 4096"),
+                ({"size": 1 << 20}, ["--size", "2M"], "--size 2097152: the disk has 1048576 bytes"),
+                ({"size": 1 << 20}, ["--bs", "2M"], "the disk of 1048576 bytes is too small"),
+                ({"size": 64 << 10}, ["--verify", "--depth", 17],
+                 "this --depth for --verify needs"),
+                ({}, ["--depth", 342, "--indirect", "off"], "without indirect descriptors needs"),
+                ({"queues": 4, "size": 1 << 34}, ["--bs", "64M", "--queues", 4],
+                 "bytes of memory together")]:
+            with Disk("null", daemon=daemon, **keys) as disk:
+                status, err = perf_run.refused(disk.socket, *args)
+                expect(status, 2, err)
+                assert wanted in err and len(err.splitlines()) == 1, err
 
 
 def test_read_only_disks_are_read():
