@@ -145,8 +145,8 @@ def test_poll_wants_no_interrupts():
 def test_block_sleeps_and_is_woken():
     with Daemon() as daemon:
         for event_idx in "on", "off":
-            for depth, n_reads in (1, 3000), (16, 20000):
-                args = ["--wait", "block", "--depth", depth, "--queues", 2, "--event-idx",
+            for depth, queues, n_reads in (1, 1, 10000), (16, 2, 20000):
+                args = ["--wait", "block", "--depth", depth, "--queues", queues, "--event-idx",
                         event_idx, "--phases", "--json"]
                 with Disk("null", queues=2, daemon=daemon) as disk, \
                      perf_run.running(disk.socket, *args) as process:

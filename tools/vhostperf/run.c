@@ -149,7 +149,7 @@ const struct stats *run_next_phase(struct run *run)
 void run_stop(struct run *run, enum stop stop)
 {
 	if (run->orders.stop < stop)
-		__atomic_store_n(&run->orders.stop, (uint32_t)stop, __ATOMIC_RELAXED);
+		__atomic_store_n(&run->orders.stop, (uint32_t)stop, __ATOMIC_RELEASE);
 	wake_all(run);
 }
 

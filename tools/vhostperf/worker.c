@@ -140,7 +140,8 @@ static bool run_load(struct worker *w)
 	uint32_t phase;
 	int n;
 
-	while (__atomic_load_n(&orders->stop, __ATOMIC_RELAXED) == STOP_NOT) {
+	/* Acquire: the other buffer, which the main thread has emptied, is used after the stop. */
+	while (__atomic_load_n(&orders->stop, __ATOMIC_ACQUIRE) == STOP_NOT) {
 		phase = __atomic_load_n(&orders->phase, __ATOMIC_ACQUIRE);
 		if (unlikely(phase != w->phase)) {
 			end_phase(w);
