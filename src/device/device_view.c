@@ -53,6 +53,8 @@ void device_view_get(const struct device *dev, struct device_view *v)
 		v->virtio_features =
 			atomic_load_explicit(&dev->conn->features_view, memory_order_relaxed);
 	}
+	for (uint16_t i = 0; i < v->n_queues; i++)
+		v->queues[i].counters = &dev->counters[i];
 	/* A JOB has the store while it opens or closes it. */
 	if (dev->state != DEVICE_NEW && dev->state != DEVICE_REMOVING) {
 		v->store_block_size_bytes = dev->store->caps.block_size_bytes;
