@@ -14,6 +14,7 @@ static void *job_thread(void *arg)
 {
 	struct job *job = arg;
 
+	pthread_setname_np(pthread_self(), "vhostd-job"); /* for people, and tests */
 	role_enter(&role_job);
 	job->run(job);
 	role_leave(&role_job);
