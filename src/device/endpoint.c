@@ -150,12 +150,26 @@ static void limit_waiting(int sock)
 	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
+/* librte_vhost does not look at whether a reply could be sent: whoever reads none would cost the
+ * event thread PEER_TIMEOUT_US for each of its messages, without end. */
+static bool reads_replies(struct conn *conn)
+{
+	struct pollfd p = {.fd = conn->sock, .events = POLLOUT};
+
+	if (poll(&p, 1, 0) == 1)
+		return true;
+	log_limited(&conn->endpoint->complaints, LOG_LEVEL_WARNING, conn->endpoint->name,
+		    "front end (pid %d) does not read its replies: hung up", conn->pid);
+	return false;
+}
+
 static enum rte_vhost_msg_result on_message(int vid, void *ctx) IN_VHOST
 {
 	struct vu_msg *msg = ctx;
 	struct conn *conn = conn_of_vid[vid];
 
-	if (!conn) { /* it was hung up, and a new one has its place */
+	/* No connection: it was hung up, and a new one has its place. */
+	if (!conn || !reads_replies(conn)) {
 		stray_fds_drop(msg, events);
 		msg->header.flags &= ~VHOST_MSG_NEED_REPLY;
 		return RTE_VHOST_MSG_RESULT_ERR;
