@@ -1,436 +1,200 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Opening, closing and resizing a file or block device for the aio store, and the calls on it that
- * may block. All of it runs in a JOB or a helper.
+ * Files and block devices by the kernel's aio (io_submit): reads, writes and flushes. Completions
+ * are taken from the io_context's mapped ring.
  */
-#include "engine/store_aio.h"
-
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/falloc.h>
-#include <linux/fs.h>
-#include <linux/magic.h>
-#include <linux/stat.h>
-#include <stdio.h>
+#include <libaio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
-#include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
-#include "base/log.h"
-#include "engine/image_lock.h"
+#include "engine/aio_ring.h"
+#include "engine/store_file_channel.h"
+#include "engine/waker.h"
 
-#define PROBE_BYTES 4096u
-#define ZERO_BYTES  (1u << 20)
+#define CONTEXT_EVENTS 256
 
-static int check_kind(const struct store_params *p, const struct stat *st, struct error *err)
+struct aio_channel {
+	struct file_channel base;
+	io_context_t context;
+	struct aio_ring *ring; /* NULL: of another layout than we know */
+	unsigned int n_in_kernel;
+	bool fsync_unsupported; /* the kernel's asynchronous one */
+};
+
+_Static_assert(sizeof(struct iocb) <= FILE_IO_KERNEL_BYTES, "fits in a file_io");
+
+static struct iocb *iocb_of(struct store_io *io)
 {
-	const char *what;
-
-	if (S_ISREG(st->st_mode) || S_ISBLK(st->st_mode))
-		return 0;
-	what = S_ISDIR(st->st_mode)    ? "a directory"
-	       : S_ISFIFO(st->st_mode) ? "a FIFO"
-	       : S_ISCHR(st->st_mode)  ? "a character device"
-				       : "a socket";
-	return error_set(err, VHOSTD_ERR_STORE,
-			 "path: %s is %s; a regular file or a block device is right", p->path,
-			 what);
+	return (struct iocb *)(void *)file_io_of(io)->kernel;
 }
 
-/* A FIFO or a device may block in open(): look first, and open without waiting. */
-static int open_fd(const struct store_params *p, struct aio_store *s, struct error *err)
+static void prepare(const struct aio_channel *ch, struct store_io *io) IN_LCORE
 {
-	int flags = (p->readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK;
-	struct stat st;
+	const struct file_store *s = file_store_of(&ch->base);
+	const struct file_io *f = file_io_of(io);
+	int64_t at = (int64_t)io->offset_bytes + (int64_t)f->n_done;
+	struct iocb *iocb = iocb_of(io);
 
-	if (stat(p->path, &st))
-		return error_set(err, VHOSTD_ERR_STORE, "path: %s: %s", p->path, strerror(errno));
-	if (check_kind(p, &st, err))
-		return -1;
-	s->is_block_device = S_ISBLK(st.st_mode);
-	if (s->is_block_device && !p->readonly)
-		flags |= O_EXCL;
-	s->direct = true;
-	s->fd = open(p->path, flags | O_DIRECT);
-	if (s->fd < 0 && errno == EINVAL) {
-		s->direct = false;
-		s->fd = open(p->path, flags);
+	if (io->op == STORE_FLUSH)
+		io_prep_fdsync(iocb, s->fd);
+	else if (f->bounce && io->op == STORE_READ)
+		io_prep_pread(iocb, s->fd, f->bounce, f->step_bytes, at);
+	else if (f->bounce)
+		io_prep_pwrite(iocb, s->fd, f->bounce, f->step_bytes, at);
+	else if (io->op == STORE_READ)
+		io_prep_preadv(iocb, s->fd, io->iov, io->n_iov, at);
+	else
+		io_prep_pwritev(iocb, s->fd, io->iov, io->n_iov, at);
+	if (is_rw(io))
+		iocb->aio_rw_flags = file_rw_flags(&ch->base, io);
+	if (ch->base.base.doorbell) /* IOCB_FLAG_RESFD: the kernel rings */
+		io_set_eventfd(iocb, ch->base.base.doorbell->fd);
+	iocb->data = io;
+}
+
+/* io_submit() refused the first of a batch. */
+static void refused(struct aio_channel *ch, struct store_io *io, int ret) IN_LCORE
+{
+	if (io->op == STORE_FLUSH && (ret == -EINVAL || ret == -EOPNOTSUPP)) {
+		ch->fsync_unsupported = true;
+		file_channel_offload(&ch->base, io);
+	} else {
+		file_channel_ended(&ch->base, io, ret);
 	}
-	if (s->fd < 0 && errno == EBUSY)
-		return error_set(err, VHOSTD_ERR_IN_USE,
-				 "path: %s is in use (mounted, or opened exclusively by somebody)",
-				 p->path);
-	if (s->fd < 0)
-		return error_set(err, VHOSTD_ERR_STORE, "path: %s: %s", p->path, strerror(errno));
-	return 0;
 }
 
-/* The kernel opens a read-only device for writing, and lets the writes fail. */
-static int check_writable(const struct store_params *p, const struct aio_store *s,
-			  struct error *err)
+static void aio_start(struct file_channel *channel, struct store_io **ios,
+		      unsigned int n_ios) IN_LCORE
 {
-	int readonly = 0;
+	struct aio_channel *ch = (struct aio_channel *)channel;
+	struct iocb *iocbs[FILE_BATCH_MAX];
+	unsigned int i = 0;
 
-	if (!s->is_block_device || p->readonly || ioctl(s->fd, BLKROGET, &readonly) || !readonly)
-		return 0;
-	return error_set(err, VHOSTD_ERR_STORE, "path: %s is a read-only device; use readonly",
-			 p->path);
+	for (unsigned int k = 0; k < n_ios; k++) {
+		prepare(ch, ios[k]);
+		iocbs[k] = iocb_of(ios[k]);
+	}
+	while (i < n_ios && !channel->full) {
+		int ret = io_submit(ch->context, (long)(n_ios - i), iocbs + i);
+
+		if (ret > 0) {
+			i += (unsigned int)ret;
+			ch->n_in_kernel += (unsigned int)ret;
+			channel->base.n_away += (unsigned int)ret;
+		} else if (ret == 0 || ret == -EAGAIN) {
+			channel->full =
+				ch->n_in_kernel > 0; /* else the kernel is short of memory */
+			break;
+		} else if (ret != -EINTR) {
+			refused(ch, ios[i++], ret);
+		}
+	}
+	for (; i < n_ios; i++)
+		file_channel_wait(channel, ios[i]);
 }
 
-static bool is_in_memory(const struct aio_store *s)
+static void event_ended(struct aio_channel *ch, const struct io_event *event) IN_LCORE
 {
-	struct statfs fs;
-
-	return !s->is_block_device && fstatfs(s->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+	ch->n_in_kernel--;
+	ch->base.base.n_away--;
+	ch->base.full = false;
+	file_channel_ended(&ch->base, event->data, (int64_t)event->res);
 }
 
-static int lock_image(const struct store_params *p, const struct aio_store *s, struct error *err)
+static void get_events(struct aio_channel *ch) IN_LCORE
 {
-	int ret = image_lock(s->fd, !p->readonly);
+	struct io_event events[FILE_BATCH_MAX];
+	struct timespec at_once = {0};
+	int n = io_getevents(ch->context, 0, FILE_BATCH_MAX, events, &at_once);
 
-	if (ret == -EAGAIN)
-		return error_set(err, VHOSTD_ERR_IN_USE,
-				 "path: %s is in use by another disk or program (image lock); one "
-				 "writer, or any number of readers, may have it",
-				 p->path);
-	if (ret && ret != -EOPNOTSUPP && ret != -ENOLCK)
-		return error_set(err, VHOSTD_ERR_STORE, "path: %s: image lock: %s", p->path,
-				 strerror(-ret));
-	if (ret)
-		log_warning(p->name, "%s: the file system has no locks: nothing keeps others out",
-			    p->path);
-	return 0;
+	for (int i = 0; i < n; i++)
+		event_ended(ch, &events[i]);
 }
 
-/* The size of the file or device; 0 and *err on failure. */
-static uint64_t read_size(const struct aio_store *s, struct error *err)
+/* Takes completions from the mapped ring: no system call. */
+static void aio_take(struct file_channel *channel) IN_LCORE
 {
-	struct stat st;
-	uint64_t n_bytes = 0;
+	struct aio_channel *ch = (struct aio_channel *)channel;
+	struct io_event event;
+
+	if (!ch->ring)
+		get_events(ch);
+	else
+		while (aio_ring_take(ch->ring, &event))
+			event_ended(ch, &event);
+}
+
+static bool aio_takes_range(const struct file_channel *channel, const struct store_io *io) IN_LCORE
+{
+	const struct aio_channel *ch = (const struct aio_channel *)channel;
+
+	return io->op == STORE_FLUSH && !ch->fsync_unsupported && file_store_of(channel)->direct;
+}
+
+static const struct file_kernel aio_kernel = {
+	.copies_tmpfs = true,
+	.start = aio_start,
+	.take = aio_take,
+	.takes_range = aio_takes_range,
+};
+
+static int aio_channel_open(struct store *store, struct doorbell *doorbell,
+			    struct store_channel **ret_channel, struct error *err)
+{
+	struct aio_channel *ch = calloc(1, sizeof(*ch));
 	int ret;
 
-	if (s->is_block_device) {
-		ret = ioctl(s->fd, BLKGETSIZE64, &n_bytes);
-	} else {
-		ret = fstat(s->fd, &st);
-		n_bytes = ret ? 0 : (uint64_t)st.st_size;
-	}
-	if (ret)
-		error_set(err, VHOSTD_ERR_STORE, "path: can't read the size: %s", strerror(errno));
-	return n_bytes;
-}
-
-/* Can n_bytes be read at offset 0 into a buffer at this address? */
-static bool probe_read(const struct aio_store *s, void *buf, size_t n_bytes)
-{
-	return pread(s->fd, buf, n_bytes, 0) >= 0 || errno != EINVAL;
-}
-
-/* What the kernel says (STATX_DIOALIGN), or what a trial read shows. */
-static void find_alignment(struct aio_store *s)
-{
-	uint8_t *buf = aligned_alloc(2 * PROBE_BYTES, 2 * PROBE_BYTES);
-
-	s->memory_alignment = PROBE_BYTES;
-	s->offset_alignment = PROBE_BYTES;
-#ifdef STATX_DIOALIGN
-	struct statx stx = {0};
-
-	if (syscall(SYS_statx, s->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-	    (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align) {
-		s->memory_alignment = stx.stx_dio_mem_align;
-		s->offset_alignment = stx.stx_dio_offset_align;
-		free(buf);
-		return;
-	}
-#endif
-	if (buf && probe_read(s, buf, SECTOR_BYTES_MIN))
-		s->offset_alignment = SECTOR_BYTES_MIN;
-	if (buf && probe_read(s, buf + SECTOR_BYTES_MIN, PROBE_BYTES))
-		s->memory_alignment = SECTOR_BYTES_MIN;
-	free(buf);
-}
-
-/* A number of the device's queue, or, for a partition, of the whole device's. */
-static uint64_t device_limit(const struct aio_store *s, const char *name)
-{
-	static const char *const queues[] = {"queue", "../queue"};
-	char path[128], text[32] = "";
-	struct stat st;
-	ssize_t n = 0;
-
-	if (fstat(s->fd, &st))
-		return 0;
-	for (unsigned int i = 0; i < ARRAY_LEN(queues) && n <= 0; i++) {
-		int fd;
-
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s", major(st.st_rdev),
-			 minor(st.st_rdev), queues[i], name);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		n = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	return n > 0 ? strtoull(text, NULL, 10) : 0;
-}
-
-static void find_caps(struct aio_store *s, bool readonly)
-{
-	struct store_caps *caps = &s->base.caps;
-	struct stat st;
-
-	*caps = (struct store_caps){
-		.block_size_bytes = s->direct ? s->offset_alignment : SECTOR_BYTES_MIN,
-		.readonly = readonly,
-		.volatile_cache = true,
-		.discard = !readonly,
-		.write_zeroes = !readonly,
-		.discard_granularity_bytes = PROBE_BYTES,
-		.discard_max_bytes = STORE_RANGE_MAX_BYTES,
-		.write_zeroes_max_bytes = STORE_RANGE_MAX_BYTES,
-	};
-	if (caps->block_size_bytes < SECTOR_BYTES_MIN)
-		caps->block_size_bytes = SECTOR_BYTES_MIN;
-	if (!s->is_block_device) {
-		if (fstat(s->fd, &st) == 0 && st.st_blksize > 0)
-			caps->discard_granularity_bytes = (uint32_t)st.st_blksize;
-		return;
-	}
-	caps->discard_granularity_bytes = (uint32_t)device_limit(s, "discard_granularity");
-	caps->discard = !readonly && device_limit(s, "discard_max_bytes") > 0;
-}
-
-/* How much of the file the disk is. */
-static int find_capacity(struct aio_store *s, const struct store_params *p, struct error *err)
-{
-	uint64_t file = read_size(s, err), wanted = p->size_bytes ? p->size_bytes : file;
-	uint64_t capacity = wanted / s->block_size_bytes * s->block_size_bytes;
-
-	if (err->code != VHOSTD_ERR_OK)
-		return -1;
-	if (wanted > file)
-		return error_set(
-			err, VHOSTD_ERR_STORE,
-			"size: %llu is more than %s has (%llu bytes); leave size out, or make "
-			"the file larger first",
-			(unsigned long long)wanted, p->path, (unsigned long long)file);
-	if (capacity == 0)
-		return error_set(
-			err, VHOSTD_ERR_STORE,
-			"path: %s has %llu bytes, less than one block of %u; make it larger "
-			"first (truncate -s 10G)",
-			p->path, (unsigned long long)file, s->block_size_bytes);
-	if (capacity != wanted)
-		log_warning(p->name,
-			    "%s: %llu bytes are no whole number of blocks of %u; the last "
-			    "%llu are left out",
-			    p->path, (unsigned long long)wanted, s->block_size_bytes,
-			    (unsigned long long)(wanted - capacity));
-	atomic_store_explicit(&s->base.capacity_bytes, capacity, memory_order_relaxed);
-	return 0;
-}
-
-static int check_block_size(const struct aio_store *s, const struct store_params *p,
-			    struct error *err)
-{
-	if (p->block_size_bytes >= s->base.caps.block_size_bytes)
-		return 0;
-	return error_set(err, VHOSTD_ERR_PARAMS,
-			 "block_size: %u is less than the %u that %s takes; use block_size %u",
-			 p->block_size_bytes, s->base.caps.block_size_bytes, p->path,
-			 s->base.caps.block_size_bytes);
-}
-
-static int aio_open(const struct store_params *p, struct store **ret_store, struct error *err)
-{
-	struct aio_store *s = calloc(1, sizeof(*s));
-
-	if (!s)
+	(void)store;
+	role_assert(&role_job);
+	if (!ch)
 		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
-	s->base.ops = &store_aio_ops;
-	s->block_size_bytes = p->block_size_bytes;
-	atomic_init(&s->nowait, true);
-	offload_group_init(&s->offload, p->offload);
-	if (open_fd(p, s, err))
-		goto free_store;
-	if (check_writable(p, s, err) || lock_image(p, s, err))
-		goto close_fd;
-	s->in_memory = is_in_memory(s);
-	if (s->direct)
-		find_alignment(s);
-	else
-		log_warning(p->name,
-			    "%s: the file system has no O_DIRECT: I/O goes through the "
-			    "page cache and helper threads",
-			    p->path);
-	find_caps(s, p->readonly);
-	if (check_block_size(s, p, err) || find_capacity(s, p, err))
-		goto close_fd;
-	*ret_store = &s->base;
+	if (file_channel_init(&ch->base, &aio_kernel, doorbell, err))
+		goto free_channel;
+	ret = io_setup(CONTEXT_EVENTS, &ch->context);
+	if (ret) {
+		error_set(err, ret == -EAGAIN ? VHOSTD_ERR_LIMIT : VHOSTD_ERR_STORE,
+			  "io_setup of %u events: %s%s", CONTEXT_EVENTS, strerror(-ret),
+			  ret == -EAGAIN ? " (raise the sysctl fs.aio-max-nr)" : "");
+		goto fini;
+	}
+	ch->ring = (struct aio_ring *)(void *)ch->context;
+	if (ch->ring->magic != AIO_RING_MAGIC || ch->ring->incompat_features)
+		ch->ring = NULL;
+	*ret_channel = &ch->base.base;
 	return 0;
 
-close_fd:
-	close(s->fd);
-free_store:
-	free(s);
+fini:
+	file_channel_fini(&ch->base);
+free_channel:
+	free(ch);
 	return -1;
 }
 
-static void aio_close(struct store *store)
+static void aio_channel_close(struct store_channel *channel)
 {
-	struct aio_store *s = (struct aio_store *)store;
+	struct aio_channel *ch = (struct aio_channel *)channel;
 
-	close(s->fd);
-	free(s);
+	role_assert(&role_job);
+	io_destroy(ch->context);
+	file_channel_fini(&ch->base);
+	free(ch);
 }
 
-static int aio_resize(struct store *store, uint64_t size_bytes, struct error *err)
+static int aio_open(const struct store_params *params, struct store **ret_store, struct error *err)
 {
-	struct aio_store *s = (struct aio_store *)store;
-	uint64_t old = atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed);
-	uint64_t file = read_size(s, err), size;
-
-	if (err->code != VHOSTD_ERR_OK)
-		return -1;
-	size = (size_bytes ? size_bytes : file) / s->block_size_bytes * s->block_size_bytes;
-	if (size < old)
-		return error_set(err, VHOSTD_ERR_UNSUPPORTED,
-				 "size: %llu is less than the disk has (%llu); a disk can't shrink",
-				 (unsigned long long)size, (unsigned long long)old);
-	if (size > file && s->is_block_device)
-		return error_set(err, VHOSTD_ERR_STORE,
-				 "size: %llu is more than the block device has (%llu)",
-				 (unsigned long long)size, (unsigned long long)file);
-	if (size > file && store->caps.readonly)
-		return error_set(err, VHOSTD_ERR_STORE,
-				 "size: %llu is more than the file has (%llu), and the disk is "
-				 "readonly; make the file larger first",
-				 (unsigned long long)size, (unsigned long long)file);
-	if (size > file && ftruncate(s->fd, (off_t)size))
-		return error_set(err, VHOSTD_ERR_STORE, "size: the file can't grow to %llu: %s",
-				 (unsigned long long)size, strerror(errno));
-	atomic_store_explicit(&store->capacity_bytes, size, memory_order_release);
-	return 0;
-}
-
-int aio_do_rw(const struct aio_store *s, const struct store_io *io, const struct iovec *iov,
-	      unsigned int n_iov, uint64_t offset)
-{
-	int n_pieces = n_iov < AIO_IOV_MAX ? (int)n_iov : AIO_IOV_MAX;
-	int flags = io->flags & STORE_IO_FUA ? RWF_DSYNC : 0;
-	ssize_t n;
-
-	do {
-		if (io->op == STORE_READ)
-			n = preadv2(s->fd, iov, n_pieces, (off_t)offset, 0);
-		else
-			n = pwritev2(s->fd, iov, n_pieces, (off_t)offset, flags);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : (int)n;
-}
-
-/* fallocate() on a range. On tmpfs it keeps the inode locked, and an lcore's write sleeps until it
- * has ended (200 ms for a GiB): there in pieces, which meet between pages. */
-static int allocate(const struct aio_store *s, int mode, uint64_t offset, uint64_t n_bytes)
-{
-	int ret = 0;
-
-	while (ret == 0 && n_bytes > 0) {
-		uint64_t n = n_bytes;
-
-		if (s->in_memory && n > ZERO_BYTES - offset % ZERO_BYTES)
-			n = ZERO_BYTES - offset % ZERO_BYTES;
-		ret = fallocate(s->fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)n);
-		offset += n;
-		n_bytes -= n;
-	}
-	return ret;
-}
-
-static int discard(const struct aio_store *s, uint64_t offset, uint64_t n_bytes)
-{
-	uint64_t range[2] = {offset, n_bytes};
-	int ret;
-
-	if (s->is_block_device)
-		ret = ioctl(s->fd, BLKDISCARD, range);
-	else
-		ret = allocate(s, FALLOC_FL_PUNCH_HOLE, offset, n_bytes);
-	/* A hint that can't be followed is no failure: 5.2.6.2. */
-	return ret && errno != EOPNOTSUPP ? -errno : 0;
-}
-
-/* The last resort. */
-static int write_zero_pages(const struct aio_store *s, uint64_t offset, uint64_t n_bytes)
-{
-	void *zeroes = aligned_alloc(PROBE_BYTES, ZERO_BYTES);
-	int ret = zeroes ? 0 : -ENOMEM;
-
-	if (zeroes)
-		memset(zeroes, 0, ZERO_BYTES);
-	while (ret == 0 && n_bytes > 0) {
-		ssize_t n = pwrite(s->fd, zeroes, n_bytes < ZERO_BYTES ? n_bytes : ZERO_BYTES,
-				   (off_t)offset);
-
-		if (n > 0) {
-			offset += (uint64_t)n;
-			n_bytes -= (uint64_t)n;
-		} else if (n == 0 || errno != EINTR) {
-			ret = n == 0 ? -EIO : -errno;
-		}
-	}
-	free(zeroes);
-	return ret;
-}
-
-/* On block devices too PUNCH_HOLE unmaps and reads as zeroes after; it fails where it can't. */
-static int write_zeroes(const struct aio_store *s, uint64_t offset, uint64_t n_bytes, bool unmap)
-{
-	uint64_t range[2] = {offset, n_bytes};
-	int ret = -1;
-
-	if (unmap)
-		ret = allocate(s, FALLOC_FL_PUNCH_HOLE, offset, n_bytes);
-	if (ret && s->is_block_device)
-		ret = ioctl(s->fd, BLKZEROOUT, range);
-	else if (ret)
-		ret = allocate(s, FALLOC_FL_ZERO_RANGE, offset, n_bytes);
-	if (ret == 0)
-		return 0;
-	if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY)
-		return write_zero_pages(s, offset, n_bytes);
-	return -errno;
-}
-
-int aio_do_range(const struct aio_store *s, const struct store_io *io)
-{
-	int ret = 0;
-
-	if (s->base.caps.readonly && io->op != STORE_FLUSH)
-		return -EROFS;
-	if (io->op == STORE_DISCARD)
-		ret = discard(s, io->offset_bytes, io->n_bytes);
-	else if (io->op == STORE_WRITE_ZEROES)
-		ret = write_zeroes(s, io->offset_bytes, io->n_bytes, io->flags & STORE_IO_UNMAP);
-	if (ret == 0 && (io->op == STORE_FLUSH || (io->flags & STORE_IO_FUA)))
-		ret = fdatasync(s->fd) ? -errno : 0;
-	return ret;
+	role_assert(&role_job);
+	return file_open(params, &store_aio_ops, ret_store, err);
 }
 
 const struct store_ops store_aio_ops = {
 	.kind = STORE_KIND_AIO,
 	.open = aio_open,
-	.close = aio_close,
-	.resize = aio_resize,
+	.close = file_close,
+	.resize = file_resize,
 	.channel_open = aio_channel_open,
 	.channel_close = aio_channel_close,
-	.submit = aio_submit,
-	.reap = aio_reap,
+	.submit = file_channel_submit,
+	.reap = file_channel_reap,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Files of the aio store when things are large, many, cut short, full or gone; and which blocks of
+ * Files of a file store when things are large, many, cut short, full or gone; and which blocks of
  * the file they leave. No EAL.
  */
 #include <errno.h>
