@@ -21,7 +21,7 @@ usage() {
 
 packages=(
 	gcc clang libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck meson ninja-build
-	pkg-config python3 libdpdk-dev libaio-dev libjson-c-dev libcmocka-dev scdoc
+	pkg-config python3 libdpdk-dev libaio-dev liburing-dev libjson-c-dev libcmocka-dev scdoc
 	qemu-system-x86 qemu-utils qemu-system-common seabios busybox-static e2fsprogs fio cpio
 	kmod syslinux-common syslinux mtools dosfstools fdisk util-linux spin
 )

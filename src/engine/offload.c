@@ -378,6 +378,11 @@ void offload_set_cpus(struct offload *o, const cpu_set_t *cpus)
 	pthread_setaffinity_np(o->dispatcher, sizeof(*cpus), cpus);
 }
 
+void offload_get_cpus(const struct offload *o, cpu_set_t *ret_cpus)
+{
+	pthread_getaffinity_np(o->dispatcher, sizeof(*ret_cpus), ret_cpus);
+}
+
 void offload_free(struct offload *o)
 {
 	pthread_mutex_lock(&o->lock);

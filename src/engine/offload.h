@@ -62,6 +62,7 @@ int offload_new(struct offload **ret_offload, struct error *err);
 /** The CPUs the helper threads run on from now on: none that an lcore polls on. Before the first
  *  task. */
 void offload_set_cpus(struct offload *offload, const cpu_set_t *cpus);
+void offload_get_cpus(const struct offload *offload, cpu_set_t *ret_cpus);
 
 /** All tasks have ended; waits for the threads. */
 void offload_free(struct offload *offload);

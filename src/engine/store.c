@@ -2,13 +2,14 @@
 #include "engine/store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/store_kinds.h"
 
 static const struct store_ops *const kinds[STORE_N_KINDS] = {
-	[STORE_KIND_AIO] = &store_aio_ops,
-	[STORE_KIND_MALLOC] = &store_malloc_ops,
+	[STORE_KIND_AUTO] = &store_auto_ops,   [STORE_KIND_AIO] = &store_aio_ops,
+	[STORE_KIND_URING] = &store_uring_ops, [STORE_KIND_MALLOC] = &store_malloc_ops,
 	[STORE_KIND_NULL] = &store_null_ops,
 };
 
@@ -36,7 +37,14 @@ int store_kind_parse(const char *name, enum store_kind *ret_kind)
 
 int store_open(const struct store_params *params, struct store **ret_store, struct error *err)
 {
-	return kinds[params->kind]->open(params, ret_store, err);
+	struct store *store;
+
+	if (kinds[params->kind]->open(params, &store, err))
+		return -1;
+	if (!store->why[0])
+		snprintf(store->why, sizeof(store->why), "it was asked for");
+	*ret_store = store;
+	return 0;
 }
 
 void store_close(struct store *store)

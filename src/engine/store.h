@@ -20,9 +20,12 @@
 #include "base/error.h"
 #include "base/thread_role.h"
 
-/* X(id, name) of every kind of store; the names are the values of the key "backend". */
+/* X(id, name) of every kind of store; the names are the values of the key "backend". AUTO opens as
+ * AIO or URING (store_auto.c). */
 #define STORE_KINDS(X)                                                                             \
+	X(AUTO, "auto")                                                                            \
 	X(AIO, "aio")                                                                              \
+	X(URING, "uring")                                                                          \
 	X(MALLOC, "malloc")                                                                        \
 	X(NULL, "null")
 
@@ -41,6 +44,7 @@ enum store_op { STORE_READ, STORE_WRITE, STORE_FLUSH, STORE_DISCARD, STORE_WRITE
 #define STORE_IO_FUA   2u /* WRITE, WRITE_ZEROES: on stable storage before it completes */
 
 #define STORE_IO_PRIV_BYTES 192
+#define STORE_WHY_BYTES     256
 
 #define SECTOR_BYTES_MIN 512u /* the smallest block */
 #define STORE_RANGE_MAX_BYTES                                                                      \
@@ -80,7 +84,7 @@ struct offload;
 struct store_params {
 	enum store_kind kind;
 	const char *name;    /* the device's, for messages */
-	const char *path;    /* aio */
+	const char *path;    /* auto, aio, uring */
 	uint64_t size_bytes; /* 0: all of the file or device */
 	uint32_t block_size_bytes;
 	bool readonly;
@@ -107,6 +111,7 @@ struct store_ops {
 /** The part all kinds share; a kind embeds it as its first member. */
 struct store {
 	const struct store_ops *ops;
+	char why[STORE_WHY_BYTES]; /* it is of ops->kind: a sentence without a full stop */
 	struct store_caps caps;
 	_Atomic uint64_t capacity_bytes; /* a multiple of caps.block_size_bytes */
 	_Atomic uint64_t n_errors;       /* operations that ended with an error */
@@ -122,7 +127,8 @@ struct store_channel {
 	struct doorbell *doorbell; /* NULL: the lcore never sleeps */
 };
 
-/** Opens a store: may take long. 0, or -1 with *err set (IN_USE, STORE, PARAMS). */
+/** Opens a store: may take long. (*ret_store)->ops->kind is what AUTO has chosen. 0, or -1 with
+ * *err set (IN_USE, STORE, PARAMS). */
 int store_open(const struct store_params *params, struct store **ret_store,
 	       struct error *err) IN_JOB;
 

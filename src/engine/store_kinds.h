@@ -9,7 +9,9 @@
 
 #include "engine/store.h"
 
+extern const struct store_ops store_auto_ops;
 extern const struct store_ops store_aio_ops;
+extern const struct store_ops store_uring_ops;
 extern const struct store_ops store_malloc_ops;
 extern const struct store_ops store_null_ops;
 

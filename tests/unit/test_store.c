@@ -38,7 +38,7 @@ static void open_file(const struct scratch *s, uint64_t n_bytes)
 
 static void test_names(void **state)
 {
-	static const char *const names[STORE_N_KINDS] = {"aio", "malloc", "null"};
+	static const char *const names[STORE_N_KINDS] = {"auto", "aio", "uring", "malloc", "null"};
 	enum store_kind kind = STORE_N_KINDS;
 
 	(void)state;

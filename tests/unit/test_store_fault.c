@@ -1,167 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The aio store on a kernel that does all that a kernel may do: takes a part of a batch, has no
- * room, answers EAGAIN or EOPNOTSUPP at once or later, reads and writes less than it was asked
- * for, fails. This file's io_submit() and the like take the place of libaio's. Without the mapped
- * ring's magic number the store has to call io_getevents(), which is tried so as well. No EAL.
+ * File stores (aio, or the kind that is named as argument) on a kernel that does all that a kernel
+ * may do: fault_kernel.h. No EAL.
  */
 #include "test_store_rig.h"
 
-#include <libaio.h>
-#include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/statfs.h>
-#include <sys/uio.h>
+
+#include "fault_kernel.h"
 
 #define MIB        (1ull << 20)
 #define DISK_BYTES (24 * MIB)
 #define N_ROUNDS   50
-#define ROOM       64
 
-/* What the kernel does now. */
-static struct {
-	unsigned int take_max;  /* iocbs at a call; 0: all */
-	unsigned int room;      /* iocbs at a time */
-	bool hold;              /* nothing is completed */
-	int submit_nowait;      /* what io_submit() returns for an RWF_NOWAIT, if not 0 */
-	int submit_fdsync;      /* ... for IO_CMD_FDSYNC */
-	int event_nowait;       /* result of an RWF_NOWAIT, if not 0 */
-	int event_any;          /* result of each read and write, if not 0 */
-	unsigned int short_max; /* bytes at a time, a multiple of 512; 0: all */
-	unsigned int every;     /* of the operations only each such is treated so; 0: each */
-	unsigned int n_seen;
-
-	unsigned int n_calls;  /* of io_submit() */
-	unsigned int n_sleepy; /* reads and writes that were taken and might have slept */
-	unsigned int n_fdsync;
-	unsigned int n_dsync; /* writes with RWF_DSYNC */
-} kernel;
-
-/* What it has taken and not yet given back. */
-static struct iocb *queue[ROOM];
-static unsigned int n_queued;
-
-static struct {
-	unsigned int id, nr, head, tail, magic, compat, incompat, length;
-} no_ring;
-
-int io_setup(int maxevents, io_context_t *ctxp)
-{
-	assert_true(maxevents > 0);
-	*ctxp = (io_context_t)(void *)&no_ring;
-	return 0;
-}
-
-int io_destroy(io_context_t ctx)
-{
-	assert_ptr_equal(ctx, &no_ring);
-	assert_int_equal(n_queued, 0);
-	return 0;
-}
-
-static bool is_its_turn(void)
-{
-	return !kernel.every || kernel.n_seen++ % kernel.every == 0;
-}
-
-static bool is_rw(const struct iocb *iocb)
-{
-	return iocb->aio_lio_opcode != IO_CMD_FDSYNC;
-}
-
-/* 0: taken. */
-static int take(struct iocb *iocb)
-{
-	bool nowait = is_rw(iocb) && (iocb->aio_rw_flags & RWF_NOWAIT);
-
-	if (n_queued == ROOM || n_queued >= kernel.room)
-		return -EAGAIN;
-	if (nowait && kernel.submit_nowait && is_its_turn())
-		return kernel.submit_nowait;
-	if (!is_rw(iocb) && kernel.submit_fdsync)
-		return kernel.submit_fdsync;
-	kernel.n_sleepy += is_rw(iocb) && !nowait;
-	kernel.n_fdsync += !is_rw(iocb);
-	kernel.n_dsync += is_rw(iocb) && (iocb->aio_rw_flags & RWF_DSYNC);
-	queue[n_queued++] = iocb;
-	return 0;
-}
-
-int io_submit(io_context_t ctx, long nr, struct iocb *ios[])
-{
-	long n = 0, max = kernel.take_max && kernel.take_max < nr ? (long)kernel.take_max : nr;
-	int ret = 0;
-
-	(void)ctx;
-	kernel.n_calls++;
-	while (n < max && (ret = take(ios[n])) == 0)
-		n++;
-	return n ? (int)n : ret;
-}
-
-/* At most n_max bytes of it. */
-static ssize_t transfer(const struct iocb *iocb, size_t n_max)
-{
-	struct iovec one = {iocb->u.c.buf, iocb->u.c.nbytes}, cut[1024];
-	bool vector =
-		iocb->aio_lio_opcode == IO_CMD_PREADV || iocb->aio_lio_opcode == IO_CMD_PWRITEV;
-	bool read = iocb->aio_lio_opcode == IO_CMD_PREADV || iocb->aio_lio_opcode == IO_CMD_PREAD;
-	const struct iovec *iov = vector ? iocb->u.c.buf : &one;
-	int n_iov = vector ? (int)iocb->u.c.nbytes : 1, n = 0;
-	ssize_t ret;
-
-	for (; n < n_iov && n_max > 0; n++) {
-		cut[n] = iov[n];
-		if (cut[n].iov_len > n_max)
-			cut[n].iov_len = n_max;
-		n_max -= cut[n].iov_len;
-	}
-	ret = read ? preadv(iocb->aio_fildes, cut, n, iocb->u.c.offset)
-		   : pwritev(iocb->aio_fildes, cut, n, iocb->u.c.offset);
-	return ret < 0 ? -errno : ret;
-}
-
-static long complete(const struct iocb *iocb)
-{
-	if (!is_rw(iocb))
-		return fdatasync(iocb->aio_fildes) ? -errno : 0;
-	if ((iocb->aio_rw_flags & RWF_NOWAIT) && kernel.event_nowait && is_its_turn())
-		return kernel.event_nowait;
-	if (kernel.event_any)
-		return kernel.event_any;
-	return transfer(iocb, kernel.short_max ? kernel.short_max : SIZE_MAX);
-}
-
-int io_getevents(io_context_t ctx, long min_nr, long nr, struct io_event *events,
-		 struct timespec *timeout)
-{
-	long n = 0;
-
-	(void)ctx;
-	assert_int_equal(min_nr, 0);
-	assert_int_equal(timeout->tv_sec + timeout->tv_nsec, 0);
-	if (kernel.hold)
-		return 0;
-	while (n < nr && n_queued > 0) {
-		struct iocb *iocb = queue[--n_queued]; /* in whatever order it likes */
-
-		events[n].data = iocb->data;
-		events[n].obj = iocb;
-		events[n].res = (unsigned long)complete(iocb);
-		n++;
-	}
-	return (int)n;
-}
-
+static enum store_kind kind = STORE_KIND_AIO;
 static char dir[PATH_MAX], path[PATH_MAX + 64];
 
 static void make(struct rig *rig)
 {
-	struct store_params p = {.kind = STORE_KIND_AIO, .path = path};
+	struct store_params p = {.kind = kind, .path = path};
 
-	memset(&kernel, 0, sizeof(kernel));
-	n_queued = 0;
-	kernel.room = ROOM;
+	fault_reset();
 	rig_file(path, DISK_BYTES);
 	rig_open(rig, &p);
 }
@@ -273,6 +133,27 @@ static void test_no_fdsync(void **state)
 	kernel.submit_fdsync = -EINVAL;
 	run(&rig, 0xfa020);
 	assert_int_equal(kernel.n_fdsync, 0);
+}
+
+/* Flushes, discards and write zeroes in the ring: a few at a time, and what fails there is done in
+ * another way. */
+static void test_slow(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	make(&rig);
+	run(&rig, 0xfa021);
+	assert_true(kernel.n_fallocate > N_ROUNDS / 2);
+	assert_in_range(kernel.n_slow_max, 2, 4);
+	make(&rig);
+	kernel.event_fallocate = -EOPNOTSUPP;
+	run(&rig, 0xfa022);
+	assert_true(kernel.n_fallocate > N_ROUNDS / 2);
+	make(&rig);
+	kernel.no_workers = true;
+	run(&rig, 0xfa023);
+	assert_int_equal(kernel.n_fallocate + kernel.n_fdsync, 0);
 }
 
 static void test_errors(void **state)
@@ -397,21 +278,22 @@ static int teardown(void **state)
 	return rmdir(dir);
 }
 
-int main(void)
-{
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plain),
-		cmocka_unit_test(test_partial_batches),
-		cmocka_unit_test(test_little_room),
-		cmocka_unit_test(test_short),
-		cmocka_unit_test(test_eagain_events),
-		cmocka_unit_test(test_eopnotsupp_at_once),
-		cmocka_unit_test(test_eopnotsupp_events),
-		cmocka_unit_test(test_no_fdsync),
-		cmocka_unit_test(test_errors),
-		cmocka_unit_test(test_full_context),
-		cmocka_unit_test(test_bounce_turns),
-	};
+#define COMMON                                                                                     \
+	cmocka_unit_test(test_plain), cmocka_unit_test(test_partial_batches),                      \
+		cmocka_unit_test(test_little_room), cmocka_unit_test(test_short),                  \
+		cmocka_unit_test(test_eagain_events), cmocka_unit_test(test_eopnotsupp_at_once),   \
+		cmocka_unit_test(test_eopnotsupp_events), cmocka_unit_test(test_errors),           \
+		cmocka_unit_test(test_bounce_turns)
 
-	return cmocka_run_group_tests_name("store_fault", tests, setup, teardown);
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest aio[] = {COMMON, cmocka_unit_test(test_no_fdsync),
+					 cmocka_unit_test(test_full_context)};
+	const struct CMUnitTest uring[] = {COMMON, cmocka_unit_test(test_slow)};
+
+	if (argc > 1 && store_kind_parse(argv[1], &kind))
+		return 2;
+	if (kind == STORE_KIND_AIO)
+		return cmocka_run_group_tests_name("store_fault", aio, setup, teardown);
+	return cmocka_run_group_tests_name("store_fault", uring, setup, teardown);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The aio store on block devices, and on a file system that has no RWF_NOWAIT: loop devices, so
- * for root only. No EAL.
+ * File stores (aio, or the kind that is named as argument) on block devices, and on a file system
+ * that has no RWF_NOWAIT: loop devices, so for root only. No EAL.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +45,7 @@ static void make_loop(uint32_t sector_bytes, bool readonly)
 
 static struct store_params params_of(uint32_t block_size)
 {
-	return (struct store_params){.kind = STORE_KIND_AIO,
+	return (struct store_params){.kind = disk_file_kind(),
 				     .name = "test",
 				     .path = device,
 				     .block_size_bytes = block_size};
@@ -384,7 +384,7 @@ static int group_teardown(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_verify),          TEST(test_verify_4k),  TEST(test_block_size),
@@ -394,5 +394,6 @@ int main(void)
 		TEST(test_no_nowait),
 	};
 
+	disk_choose_file_kind(argc, argv);
 	return cmocka_run_group_tests_name("store_loop", tests, group_setup, group_teardown);
 }

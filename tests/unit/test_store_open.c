@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * What the aio store refuses to open, with which code and in which words. No EAL.
+ * What a file store refuses to open, with which code and in which words. No EAL.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -29,7 +29,7 @@ static char path[SCRATCH_PATH_MAX];
 static struct store_params params_of(const char *file)
 {
 	return (struct store_params){
-		.kind = STORE_KIND_AIO, .name = "test", .path = file, .block_size_bytes = 512};
+		.kind = disk_file_kind(), .name = "test", .path = file, .block_size_bytes = 512};
 }
 
 static unsigned int count_fds(void)
@@ -328,7 +328,7 @@ static int group_teardown(void **state)
 
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_kinds_of_files), TEST(test_missing),  TEST(test_permissions),
@@ -336,5 +336,6 @@ int main(void)
 		TEST(test_relative),       TEST(test_in_use),
 	};
 
+	disk_choose_file_kind(argc, argv);
 	return cmocka_run_group_tests_name("store_open", tests, group_setup, group_teardown);
 }

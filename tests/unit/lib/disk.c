@@ -9,6 +9,8 @@
 
 #define REAP_MAX 64
 
+static enum store_kind file_kind = STORE_KIND_AIO;
+
 static int open_all(struct disk *disk, const struct store_params *params, struct error *err) IN_JOB
 {
 	struct store_params with_offload = *params;
@@ -49,9 +51,20 @@ void disk_open(struct disk *disk, const struct store_params *params)
 		fail_msg("%s", err.text);
 }
 
+void disk_choose_file_kind(int argc, char **argv)
+{
+	if (argc > 1)
+		assert_int_equal(store_kind_parse(argv[1], &file_kind), 0);
+}
+
+enum store_kind disk_file_kind(void)
+{
+	return file_kind;
+}
+
 void disk_open_path(struct disk *disk, const char *path)
 {
-	disk_open(disk, &(struct store_params){.kind = STORE_KIND_AIO,
+	disk_open(disk, &(struct store_params){.kind = file_kind,
 					       .name = "test",
 					       .path = path,
 					       .block_size_bytes = 512});

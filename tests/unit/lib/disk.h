@@ -23,7 +23,11 @@ int disk_try_open(struct disk *disk, const struct store_params *params, struct e
 /** Fails the test when that fails. */
 void disk_open(struct disk *disk, const struct store_params *params);
 
-/** Opens a file or device for the aio store, with blocks of 512. */
+/** The kind that the test is to open files and devices as: aio, unless argv[1] names another. */
+void disk_choose_file_kind(int argc, char **argv);
+enum store_kind disk_file_kind(void);
+
+/** Opens a file or device, with blocks of 512. */
 void disk_open_path(struct disk *disk, const char *path);
 
 /** Waits for what is in flight and closes; also a disk that is not open. For teardowns. */

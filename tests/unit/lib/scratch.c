@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <poll.h>
 #include <signal.h>
@@ -83,14 +84,27 @@ static void release_loops(const struct scratch *s)
 	}
 }
 
+/* A test may have frozen it. */
+static void thaw(const char *mount_point)
+{
+	int fd = open(mount_point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	ioctl(fd, FITHAW, 0);
+	close(fd);
+}
+
 static void unmount_all(const struct scratch *s)
 {
 	FILE *mounts = fopen("/proc/self/mounts", "re");
 	char source[SCRATCH_PATH_MAX], target[SCRATCH_PATH_MAX];
 
 	while (mounts && fscanf(mounts, "%511s %511s %*[^\n]", source, target) == 2) {
-		if (strncmp(target, s->dir, strlen(s->dir)) == 0)
-			umount2(target, MNT_DETACH);
+		if (strncmp(target, s->dir, strlen(s->dir)) != 0)
+			continue;
+		thaw(target);
+		umount2(target, MNT_DETACH);
 	}
 	if (mounts)
 		fclose(mounts);

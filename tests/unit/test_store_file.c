@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Files of a file store when things are large, many, cut short, full or gone; and which blocks of
- * the file they leave. No EAL.
+ * Files as stores (aio, or the kind that is named as argument) when things are large, many, cut
+ * short, full or gone; and which blocks of the file they leave. No EAL.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -424,7 +424,7 @@ static int teardown(void **state)
 
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_large_file),  TEST(test_large_shm),    TEST(test_many_file),
@@ -434,5 +434,6 @@ int main(void)
 		TEST(test_zeroing_shm),
 	};
 
-	return cmocka_run_group_tests_name("store_aio", tests, group_setup, group_teardown);
+	disk_choose_file_kind(argc, argv);
+	return cmocka_run_group_tests_name("store_file", tests, group_setup, group_teardown);
 }
