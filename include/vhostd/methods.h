@@ -65,11 +65,12 @@ struct vhostd_param {
  * configuration file. */
 #define VHOSTD_PARAMS_device_add(P)                                                                \
 	P("name", STRING, VHOSTD_REQ_POS, "NAME", "1 to 64 of A-Z a-z 0-9 _ . -, no leading dot")  \
-	P("backend", STRING, VHOSTD_PARAM_REQUIRED, "KIND",                                        \
-	  "aio (file or block device), malloc (memory) or null (for measuring)")                   \
-	P("path", STRING, 0, "PATH", "aio: the file or block device; absolute")                    \
+	P("backend", STRING, 0, "KIND",                                                            \
+	  "aio or uring (file or block device), auto (the better of the two; the default with "    \
+	  "path), malloc (memory) or null (for measuring)")                                        \
+	P("path", STRING, 0, "PATH", "the file or block device; absolute")                         \
 	P("size", SIZE, 0, "SIZE",                                                                 \
-	  "capacity, such as 10G; aio: the default is all of the file; malloc, null: required")    \
+	  "capacity, such as 10G; default: all of the file; malloc, null: required")               \
 	P("block_size", UINT, 0, "BYTES", "logical block size, 512 (default) or 4096")             \
 	P("queues", UINT, 0, "N", "virtqueues offered, 1 (default) to 64")                         \
 	P("readonly", BOOL, 0, "", "the guest can't write")                                        \

@@ -164,6 +164,10 @@ struct json_object *view_device(const struct device *dev)
 	add_features(object, view.virtio_features);
 	add_bool(object, "write_cache", view.write_cache);
 	add_uint(object, "inflight", view.n_inflight);
+	if (view.store_why) {
+		add_text(store, "kind", store_kind_name(view.store_kind));
+		add_text(store, "why", view.store_why);
+	}
 	add_uint(store, "errors", view.store_errors);
 	add_uint(store, "block_size", view.store_block_size_bytes);
 	json_object_object_add(object, "store", store);

@@ -214,6 +214,14 @@ static int to_backend(struct json_object *object, enum store_kind *ret_kind, str
 	const char *text = params_string(object, "backend");
 	char hint[128];
 
+	if (!text && !params_string(object, "path"))
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "backend: missing; a disk has a path, or the backend malloc or "
+				 "null");
+	if (!text) {
+		*ret_kind = STORE_KIND_AUTO;
+		return 0;
+	}
 	for (unsigned int i = 0; i < ARRAY_LEN(names); i++) {
 		if (strcmp(text, names[i]) == 0) {
 			*ret_kind = (enum store_kind)i;

@@ -58,6 +58,8 @@ void device_view_get(const struct device *dev, struct device_view *v)
 	/* A JOB has the store while it opens or closes it. */
 	if (dev->state != DEVICE_NEW && dev->state != DEVICE_REMOVING) {
 		v->store_block_size_bytes = dev->store->caps.block_size_bytes;
+		v->store_kind = dev->store->ops->kind;
+		v->store_why = dev->store->why;
 		v->store_errors = counter_get(&dev->store->n_errors);
 		for (uint16_t i = 0; i < v->n_queues; i++) {
 			view_queue(dev, i, &v->queues[i]);

@@ -195,7 +195,7 @@ static void add_done(struct job *job)
 			device_event(dev, DEVICE_EV_STARTED);
 		device_step_update(dev);
 		log_info(dev->spec.name, "added: %s%s%s, %llu bytes, on %s",
-			 store_kind_name(dev->spec.backend), *dev->spec.path ? " " : "",
+			 store_kind_name(dev->store->ops->kind), *dev->spec.path ? " " : "",
 			 dev->spec.path,
 			 (unsigned long long)counter_get(&dev->store->capacity_bytes),
 			 dev->endpoint.path);

@@ -55,7 +55,9 @@ struct device_view {
 	uint64_t capacity_bytes;
 	uint32_t store_block_size_bytes;
 	uint64_t store_errors;
-	bool write_cache; /* CONFIG_WCE: true write-back, false write-through */
+	enum store_kind store_kind; /* what AUTO has chosen */
+	const char *store_why;      /* NULL while the store is not open */
+	bool write_cache;           /* CONFIG_WCE: true write-back, false write-through */
 	uint32_t n_inflight;
 	uint16_t n_queues;
 	enum poll_mode poll;

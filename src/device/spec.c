@@ -67,19 +67,22 @@ static int check_name(const char *name, const char *socket_dir, struct error *er
 
 static int check_backing(const struct device_spec *spec, struct error *err)
 {
-	bool is_aio = spec->backend == STORE_KIND_AIO;
+	bool is_file = spec->backend != STORE_KIND_MALLOC && spec->backend != STORE_KIND_NULL;
+	const char *backend = store_kind_name(spec->backend);
 
-	if (is_aio && !spec->path[0])
+	if (is_file && !spec->path[0])
 		return error_set(err, VHOSTD_ERR_PARAMS,
-				 "path: missing; the aio backend needs a file or block device");
-	if (is_aio && spec->path[0] != '/')
+				 "path: missing; the %s backend needs a file or block device",
+				 backend);
+	if (is_file && spec->path[0] != '/')
 		return error_set(err, VHOSTD_ERR_PARAMS,
 				 "path: \"%s\" is not absolute; begin it with /", spec->path);
-	if (!is_aio && spec->path[0])
+	if (!is_file && spec->path[0])
 		return error_set(err, VHOSTD_ERR_PARAMS,
-				 "path: \"%s\" is of no use here; only the aio backend has one",
-				 spec->path);
-	if (!is_aio && !spec->size_bytes)
+				 "path: \"%s\" is of no use to the %s backend; leave one of them "
+				 "out",
+				 spec->path, backend);
+	if (!is_file && !spec->size_bytes)
 		return error_set(
 			err, VHOSTD_ERR_PARAMS,
 			"size: missing; the malloc and null backends need one, such as 1G");

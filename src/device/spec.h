@@ -32,8 +32,8 @@ int poll_mode_parse(const char *name, enum poll_mode *ret_mode);
 struct device_spec {
 	char name[VHOSTD_NAME_MAX + 1];
 	enum store_kind backend;
-	char path[PATH_MAX];       /* "" unless aio */
-	uint64_t size_bytes;       /* 0: all of the file (aio only) */
+	char path[PATH_MAX];       /* "" for malloc and null */
+	uint64_t size_bytes;       /* 0: all of the file */
 	uint32_t block_size_bytes; /* 512 or 4096 */
 	uint16_t n_queues;         /* 1..VHOSTD_QUEUES_MAX */
 	bool readonly;
@@ -45,9 +45,9 @@ struct device_spec {
 /** Fills in the defaults: 512-byte blocks, one queue. */
 void device_spec_init(struct device_spec *spec);
 
-/** Checks ranges and what belongs together (path with aio, size with malloc and null, the length
- *  of socket_dir/NAME.sock, lcores among `available`). 0, or -1 with *err (PARAMS) naming key,
- *  value and what would be right. */
+/** Checks ranges and what belongs together (path with auto, aio and uring, size with malloc and
+ * null, the length of socket_dir/NAME.sock, lcores among `available`). 0, or -1 with *err (PARAMS)
+ * naming key, value and what would be right. */
 int device_spec_check(const struct device_spec *spec, const char *socket_dir,
 		      const struct lcore_set *available, struct error *err);
 

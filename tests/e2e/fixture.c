@@ -314,7 +314,7 @@ static int parse_args(int argc, char **argv, bool *ret_excluded)
 		if (strcmp(name, td_kind_names[fx.kind]) == 0)
 			return 0;
 	}
-	fprintf(stderr, "--backend %s: aio, malloc or qsd is right\n", name);
+	fprintf(stderr, "--backend %s: aio, uring, malloc or qsd is right\n", name);
 	return -1;
 }
 

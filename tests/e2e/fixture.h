@@ -24,11 +24,12 @@
 
 enum fx_on {
 	FX_AIO = 1 << TD_VHOSTD_AIO,
+	FX_URING = 1 << TD_VHOSTD_URING,
 	FX_MALLOC = 1 << TD_VHOSTD_MALLOC,
 	FX_QSD = 1 << TD_QSD,
-	FX_VHOSTD = FX_AIO | FX_MALLOC,
-	FX_FILE = FX_AIO | FX_QSD, /* the disk is a file that the test may look at */
-	FX_ALL = FX_AIO | FX_MALLOC | FX_QSD,
+	FX_VHOSTD = FX_AIO | FX_URING | FX_MALLOC,
+	FX_FILE = FX_AIO | FX_URING | FX_QSD, /* the disk is a file that the test may look at */
+	FX_ALL = FX_VHOSTD | FX_QSD,
 };
 
 struct fx_case {

@@ -59,7 +59,7 @@ def test_parameters_are_checked():
         ({"name": "x" * 65}, "name: "),
         ({"name": 5}, "name: 5 is not a string"),
         ({"name": None}, "name: null is not a string"),
-        ({"backend": "ssd"}, "aio, malloc, null"),
+        ({"backend": "ssd"}, "auto, aio, uring, malloc, null"),
         ({"size": "10X"}, "size: "),
         ({"size": "-1"}, "size: "),
         ({"size": 0}, "size: "),
@@ -93,6 +93,8 @@ def test_parameters_are_checked():
         assert name == "PARAMS" and "size: missing" in text, text
         name, text = client.error("device.add", name="d0", backend="aio", path="relative")
         assert name == "PARAMS" and "not absolute" in text, text
+        name, text = client.error("device.add", name="d0", size=512)
+        assert name == "PARAMS" and "backend: missing" in text, text
         name, text = client.error("device.add", backend="null", size=512)
         assert name == "PARAMS" and "name: missing" in text, text
         expect(client.ok("device.list"), {"devices": []})
@@ -135,7 +137,7 @@ def test_the_tables():
         assert {"device.add", "device.del", "device.list", "device.show", "device.resize",
                 "stats.get", "lcore.list", "log.level", "daemon.info", "daemon.shutdown",
                 "rpc.discover"} <= set(methods), methods
-        expect([p["name"] for p in methods["device.add"] if p["required"]], ["name", "backend"])
+        expect([p["name"] for p in methods["device.add"] if p["required"]], ["name"])
         expect({e["error"]: e["code"] for e in found["errors"]}["PARSE"], -32700)
         info = client.ok("daemon.info")
         expect(info["pid"], daemon.process.pid)

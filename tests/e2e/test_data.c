@@ -341,9 +341,10 @@ static const struct fx_case cases[] = {
 	FX_CASE(large_requests),
 	FX_CASE(queues_see_each_others_writes),
 	FX_CASE_ON(late_writes_never_overtake, FX_VHOSTD, ABORTS),
-	FX_CASE_ON(deleting_by_force_keeps_acknowledged_writes, FX_AIO, NO_FILE "; " NO_DRAIN),
+	FX_CASE_ON(deleting_by_force_keeps_acknowledged_writes, FX_AIO | FX_URING,
+		   NO_FILE "; " NO_DRAIN),
 	FX_CASE_ON(a_crash_keeps_acknowledged_writes, FX_FILE, NO_FILE),
-	FX_CASE_ON(termination_under_load_is_clean, FX_AIO, NO_FILE "; " NO_DRAIN),
+	FX_CASE_ON(termination_under_load_is_clean, FX_AIO | FX_URING, NO_FILE "; " NO_DRAIN),
 };
 
 int main(int argc, char **argv)

@@ -24,7 +24,8 @@ DEVICE = {
     "socket": "/run/vhostd/d0.sock", "state": "running", "state_age_ms": 185000, "waits_for": "",
     "deleting": False, "connected": True, "peer": {"pid": 4711, "uid": 1000}, "connections": 3,
     "virtio_features": "0x130000246", "virtio_feature_names": ["SEG_MAX", "BLK_SIZE"],
-    "inflight": 7, "store": {"errors": 0, "block_size": 4096},
+    "inflight": 7, "store": {"kind": "aio", "why": "it was asked for", "errors": 0,
+                             "block_size": 4096},
     "queues": [
         {"index": 0, "lcore": 1, "state": "polling", "ring_size": 256, "inflight": 7,
          "counters": {"reads": 12345, "writes": 6, "io_errors": 0, "breaks": 0}},
@@ -66,7 +67,6 @@ def test_usage_errors():
         ("lst",): 'did you mean "list"?',
         ("frobnicate",): "known: add, del, list",
         ("list", "x"): "one word too many",
-        ("add", "d0"): "--backend KIND",
         ("add", "--backend", "null"): "add needs NAME",
         ("add", "d0", "--backend"): "needs a value",
         ("add", "d0", "--backend", "null", "--queues", "two"): "whole number",
@@ -292,7 +292,7 @@ def test_show():
     """show prints everything, also what this vhostctl does not know"""
     out = shown({**DEVICE, "later_field": {"a": [1, 2]}}, "show", "d0")
     for text in ("running", "3 min 5 s", "10.0 GiB (10737418240 bytes)", "/srv/d0.img", "4711",
-                 "1000", "/run/vhostd/d0.sock", "0x130000246", "SEG_MAX, BLK_SIZE",
+                 "1000", "it was asked for", "/run/vhostd/d0.sock", "0x130000246", "SEG_MAX, BLK_SIZE",
                  "4.0 KiB", "12345", "descriptor 300 is outside the table",
                  'later_field  {"a":[1,2]}'):
         expect_in(text, out)
@@ -490,9 +490,9 @@ def test_completion():
     expect(complete(["del", "--f"]), ["--force"])
     expect(complete(["del", "--force", "--"]),
            ["--control", "--help", "--json", "--no-wait", "--timeout", "--version"])
-    expect(complete(["add", "x", "--backend", ""]), ["aio", "malloc", "null"])
+    expect(complete(["add", "x", "--backend", ""]), ["aio", "auto", "malloc", "null", "uring"])
     expect(complete(["add", "x", "--backend", "=", "m"]), ["malloc"])
-    expect(complete(["add", "x", "--backend", "="]), ["aio", "malloc", "null"])
+    expect(complete(["add", "x", "--backend", "="]), ["aio", "auto", "malloc", "null", "uring"])
     expect(complete(["log-level", "e"]), ["err"])
     expect(complete(["nonsense", ""]), commands)
     names = {"devices": [{"name": n} for n in ("d0", "d1", "other", "$(reboot)", "a b", ".x")]}

@@ -18,6 +18,7 @@
 
 const char *const td_kind_names[] = {
 	[TD_VHOSTD_AIO] = "aio",
+	[TD_VHOSTD_URING] = "uring",
 	[TD_VHOSTD_MALLOC] = "malloc",
 	[TD_QSD] = "qsd",
 };

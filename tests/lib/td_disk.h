@@ -11,9 +11,9 @@
 
 #include "daemon.h"
 
-enum td_kind { TD_VHOSTD_AIO, TD_VHOSTD_MALLOC, TD_QSD, TD_N_KINDS };
+enum td_kind { TD_VHOSTD_AIO, TD_VHOSTD_URING, TD_VHOSTD_MALLOC, TD_QSD, TD_N_KINDS };
 
-/* By enum td_kind: "aio", "malloc", "qsd". */
+/* By enum td_kind: "aio", "uring", "malloc", "qsd". */
 extern const char *const td_kind_names[];
 
 struct td_backend {

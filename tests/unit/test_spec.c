@@ -128,8 +128,12 @@ static void test_what_backends_need(void **state)
 	assert_bad(&spec, "size: missing", "malloc");
 	spec.backend = STORE_KIND_NULL;
 	assert_bad(&spec, "size: missing", "null");
+	spec.backend = STORE_KIND_AUTO;
+	assert_bad(&spec, "path: missing", "the auto backend");
+	spec.backend = STORE_KIND_URING;
+	assert_bad(&spec, "path: missing", "the uring backend");
 	spec.backend = STORE_KIND_AIO;
-	assert_bad(&spec, "path: missing", "aio");
+	assert_bad(&spec, "path: missing", "the aio backend");
 	strcpy(spec.path, "disk.img");
 	assert_bad(&spec, "path: \"disk.img\"", "absolute");
 	strcpy(spec.path, "/disk.img");
@@ -137,7 +141,7 @@ static void test_what_backends_need(void **state)
 	spec.size_bytes = 512;
 	assert_good(&spec);
 	spec.backend = STORE_KIND_NULL;
-	assert_bad(&spec, "path: \"/disk.img\"", "only the aio backend");
+	assert_bad(&spec, "path: \"/disk.img\"", "of no use to the null backend");
 }
 
 static void test_geometry(void **state)

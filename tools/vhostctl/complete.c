@@ -18,7 +18,7 @@ static const struct {
 	const char *param;
 	const char *values[6];
 } known_values[] = {
-	{"backend", {"aio", "malloc", "null"}},
+	{"backend", {"auto", "aio", "uring", "malloc", "null"}},
 	{"block_size", {"512", "4096"}},
 	{"level", {"err", "warning", "notice", "info", "debug"}},
 };

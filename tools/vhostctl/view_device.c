@@ -37,6 +37,8 @@ static const struct field disk_fields[] = {
 
 static const struct field store_fields[] = {
 	{"backend", "backend", FIELD_TEXT},
+	{"served by", "store.kind", FIELD_TEXT},
+	{"because", "store.why", FIELD_TEXT},
 	{"path", "path", FIELD_TEXT},
 	{"block size", "store.block_size", FIELD_SIZE},
 	{"errors", "store.errors", FIELD_COUNT},
