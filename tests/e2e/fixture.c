@@ -28,6 +28,8 @@ static struct {
 	void *buf[BUFS_MAX];
 	unsigned int n_disks, n_sessions, n_ios, n_bufs;
 	unsigned int n_named; /* disks so far: names are not used twice */
+	void (*end)(void *arg);
+	void *end_arg;
 	bool failed;
 } fx;
 
@@ -162,6 +164,12 @@ struct vfe_io *fx_simple(uint32_t max_bytes)
 	return fx_io(fx_open(fx_disk(NULL), NULL), 0, 2, max_bytes);
 }
 
+void fx_at_end(void (*end)(void *arg), void *arg)
+{
+	fx.end = end;
+	fx.end_arg = arg;
+}
+
 void *fx_buf(size_t n_bytes)
 {
 	FX_ASSERT(fx.n_bufs < BUFS_MAX, "too many buffers");
@@ -256,6 +264,9 @@ static int after_test(void **state)
 	int rc = 0;
 
 	(void)state;
+	if (fx.end)
+		fx.end(fx.end_arg);
+	fx.end = NULL;
 	while (fx.n_ios > 0) {
 		vfe_io_fini(fx.io[--fx.n_ios]);
 		free(fx.io[fx.n_ios]);

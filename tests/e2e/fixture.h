@@ -109,6 +109,9 @@ struct vfe_io *fx_io_opts(struct vfe_blk *blk, uint16_t q, const struct vfe_io_o
 /* Disk, session with one queue, requests: for tests that need no more. */
 struct vfe_io *fx_simple(uint32_t max_bytes);
 
+/* Called after the test, before everything else is cleaned up; one for each test. */
+void fx_at_end(void (*end)(void *arg), void *arg);
+
 /* A buffer for this test. */
 void *fx_buf(size_t n_bytes);
 
