@@ -8,6 +8,12 @@
 
 struct nb_load *nb_load_open(const struct td_disk *disk, uint16_t depth)
 {
+	return nb_load_open_in(disk, depth, NULL, 0);
+}
+
+struct nb_load *nb_load_open_in(const struct td_disk *disk, uint16_t depth,
+				const struct vfe_region_spec *regions, unsigned int n_regions)
+{
 	const struct vfe_load_opts opts = {.depth = depth,
 					   .max_blocks = 4,
 					   .write_percent = 70,
@@ -18,6 +24,10 @@ struct nb_load *nb_load_open(const struct td_disk *disk, uint16_t depth)
 
 	vfe_blk_opts_init(&blk_opts, NULL);
 	blk_opts.queue_size = 1024;
+	if (regions) {
+		blk_opts.regions = regions;
+		blk_opts.n_regions = n_regions;
+	}
 	FX_OK(vfe_model_init(&b->model, 0, BLOCK_SECTORS, N_BLOCKS));
 	b->blk = fx_open(disk, &blk_opts);
 	FX_OK(vfe_load_init(&b->load, &b->model, b->blk, 0, &opts));

@@ -85,6 +85,8 @@ struct nb_load {
 };
 
 struct nb_load *nb_load_open(const struct td_disk *disk, uint16_t depth);
+struct nb_load *nb_load_open_in(const struct td_disk *disk, uint16_t depth,
+				const struct vfe_region_spec *regions, unsigned int n_regions);
 void nb_load_run(struct nb_load *b, uint64_t n_requests);
 
 /* The device is gone, the rings are still here: take the last answers, and hold the file against

@@ -18,7 +18,7 @@
  *
  * The call is made first and held after: the kernel, too, gives the descriptor's number free before
  * it does what takes long. While a call is held there is a file PATH.held (its content: "CALL
- * THREAD-ID"); it stays when the call goes on. close() of a standard stream is never held.
+ * THREAD-ID"). close() of a standard stream is never held.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -66,13 +66,12 @@ static bool is_meant(const char *thread)
 	return strcmp(thread, own) == 0;
 }
 
-static void say_held(const char *path, const char *call)
+static void say_held(const char *held, const char *call)
 {
-	char held[256], text[64];
+	char text[64];
 	long fd;
 	int n = snprintf(text, sizeof(text), "%s %ld\n", call, syscall(SYS_gettid));
 
-	snprintf(held, sizeof(held), "%s.held", path);
 	fd = syscall(SYS_openat, AT_FDCWD, held, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return;
@@ -85,14 +84,17 @@ static void hold(const char *call)
 	const char *path = getenv("HOLD_FILE");
 	struct timespec time;
 	struct order order;
+	char held[256];
 	int saved = errno;
 
 	if (path && read_order(path, &order) && is_meant(order.thread) &&
 	    (strcmp(order.call, "both") == 0 || strcmp(order.call, call) == 0) &&
 	    (strcmp(order.once, "once") != 0 || syscall(SYS_unlink, path) == 0)) {
-		say_held(path, call);
+		snprintf(held, sizeof(held), "%s.held", path);
+		say_held(held, call);
 		time = (struct timespec){order.ms / 1000, order.ms % 1000 * 1000000};
 		nanosleep(&time, NULL);
+		syscall(SYS_unlink, held);
 	}
 	errno = saved;
 }
