@@ -4,7 +4,7 @@
  *
  *   no io_uring here        aio
  *   tmpfs                   aio, which copies at once; io_uring would leave each request to another
- *                           thread, at a fifth of the requests per second or less
+ *                           thread, at a quarter of the requests per second or less
  *   no O_DIRECT             aio: helper threads read and write either way
  *   else                    uring: as fast as aio with few requests in flight and a little faster
  *                           with many, a flush or discard doesn't cost a helper thread's wake-up,

@@ -4,6 +4,7 @@
  * only when there is something to call it for, and says clearly when there is no io_uring. And what
  * `auto` chooses. Freezes a file system of its own, so for root only. No EAL.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -12,6 +13,7 @@
 #include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -140,6 +142,74 @@ static void test_hung_disks(void **state)
 		for (unsigned int k = 0; k < N_EACH; k++)
 			assert_int_equal(ios[i][k].result, 0);
 	}
+}
+
+/* ---- The CPUs of the kernel's workers ---- */
+
+/* Whether it is one of the process's io-wq threads. */
+static bool is_worker(const char *tid)
+{
+	char path[64], name[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.16s/comm", tid);
+	file = fopen(path, "re");
+	if (file && !fgets(name, sizeof(name), file))
+		name[0] = '\0';
+	if (file)
+		fclose(file);
+	return strncmp(name, "iou-wrk", strlen("iou-wrk")) == 0;
+}
+
+/* Asserts that all workers may run on these CPUs only; how many there are. */
+static unsigned int check_workers(const cpu_set_t *cpus)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned int n = 0;
+	struct dirent *entry;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir))) {
+		cpu_set_t got;
+
+		if (!is_worker(entry->d_name))
+			continue;
+		assert_int_equal(sched_getaffinity(atoi(entry->d_name), sizeof(got), &got), 0);
+		assert_memory_equal(&got, cpus, sizeof(got));
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+/* They run where the helpers run, not where the lcore does. */
+static void test_worker_cpus(void **state)
+{
+	cpu_set_t all, first, last;
+	char path[SCRATCH_PATH_MAX];
+	int a = -1, b = -1;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &all))
+			continue;
+		a = a < 0 ? cpu : a;
+		b = cpu;
+	}
+	CPU_ZERO(&first);
+	CPU_SET(a, &first);
+	CPU_ZERO(&last);
+	CPU_SET(b, &last);
+	assert_int_equal(scratch_file(&here, "disk", DISK_BYTES, path), 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(first), &first), 0);
+	open_kind(&disk, STORE_KIND_URING, path); /* helpers run where their maker may */
+	assert_int_equal(sched_setaffinity(0, sizeof(last), &last), 0);
+	submit_zeroes(&disk, ios[0], N_EACH);
+	disk_wait(&disk);
+	assert_int_equal(disk_flush(&disk), 0);
+	assert_true(check_workers(&first) > 0);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
 /* ---- System calls ---- */
@@ -388,8 +458,8 @@ static int group_teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_hung_disks), TEST(test_idle_turns), TEST(test_tmpfs),
-		TEST(test_auto),       TEST(test_no_uring),
+		TEST(test_worker_cpus), TEST(test_hung_disks), TEST(test_idle_turns),
+		TEST(test_tmpfs),       TEST(test_auto),       TEST(test_no_uring),
 	};
 
 	return cmocka_run_group_tests_name("store_uring", tests, group_setup, group_teardown);
