@@ -7,13 +7,15 @@ cd "$(dirname "$0")/.."
 
 usage() {
 	cat <<-EOF
-	usage: tests/run.sh [OPTION]
+	usage: tests/run.sh [OPTION] [-- BENCHMARK-OPTION...]
 
 	Without an option: everything but what is named below; about ten minutes on two cores.
 
 	  --suite NAME   only this suite of the plain build: unit, e2e, peer, guest, model
 	                 or style
 	  --fuzz SECONDS each libFuzzer target for so long, after the corpus
+	  --bench NAME   a benchmark instead of the tests: neighbour; what stands behind -- is
+	                 its own (--help)
 	  --no-install   don't install packages
 	  --help
 	EOF
@@ -23,18 +25,21 @@ packages=(
 	gcc clang libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck meson ninja-build
 	pkg-config python3 libdpdk-dev libaio-dev liburing-dev libjson-c-dev libcmocka-dev scdoc
 	qemu-system-x86 qemu-utils qemu-system-common seabios busybox-static e2fsprogs fio cpio
-	kmod syslinux-common syslinux mtools dosfstools fdisk util-linux spin
+	kmod syslinux-common syslinux mtools dosfstools fdisk util-linux spin libfuse3-dev fuse3
 )
 
 suite=
+bench=
 fuzz_seconds=
 install=yes
 while (($#)); do
 	case $1 in
 	--suite) suite=${2:?--suite wants a name} && shift ;;
 	--fuzz) fuzz_seconds=${2:?--fuzz wants a number of seconds} && shift ;;
+	--bench) bench=${2:?--bench wants a name} && shift ;;
 	--no-install) install= ;;
 	--help) usage && exit 0 ;;
+	--) shift && break ;;
 	*) usage >&2 && exit 2 ;;
 	esac
 	shift
@@ -128,12 +133,25 @@ fuzz() {
 	done
 }
 
+run_bench() {
+	if [[ $bench == */* || ! -x tests/bench/$bench ]]; then
+		echo "tests/run.sh: there is no benchmark \"$bench\"" >&2
+		exit 2
+	fi
+	build build gcc -Dwerror=true
+	((failed_builds)) && exit 1
+	exec "tests/bench/$bench" --build build "$@"
+}
+
 summary() {
 	python3 tests/summary.py --failed-builds "$failed_builds" "${results[@]}"
 }
 
 if [[ $install ]]; then
 	install_packages
+fi
+if [[ $bench ]]; then
+	run_bench "$@"
 fi
 if [[ $fuzz_seconds ]]; then
 	fuzz

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs of the build on CPUs of their own, which end with the benchmark, however it ends."""
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
+
+# The lcore's, and everybody else's.
+LCORE_CPU = 1
+OTHER_CPU = 0
+
+
+class BenchError(Exception):
+    """Something that a measurement rests on did not happen."""
+
+
+def pinned(cpu, nice=0):
+    """A preexec_fn: this CPU, and SIGKILL with the parent."""
+    def prepare():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if cpu is not None:
+            os.sched_setaffinity(0, {cpu})
+        if nice:
+            os.nice(nice)
+    return prepare
+
+
+class Lines:
+    """A child that is talked to line by line on its standard input and output."""
+
+    def __init__(self, command, cpu=OTHER_CPU, nice=0):
+        self.command = command
+        self.errors = tempfile.TemporaryFile()  # pylint: disable=consider-using-with
+        self.child = subprocess.Popen(  # pylint: disable=consider-using-with
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
+            preexec_fn=pinned(cpu, nice))
+        self.rest = b""
+
+    def send(self, line):
+        try:
+            self.child.stdin.write(line.encode() + b"\n")
+            self.child.stdin.flush()
+        except BrokenPipeError as error:
+            raise self.failure("has gone") from error
+
+    def failure(self, what):
+        self.errors.seek(0)
+        said = self.errors.read().decode(errors="replace").strip()
+        return BenchError(f"{' '.join(self.command)}: {what}: {said}")
+
+    def receive(self, timeout_s):
+        """The next line."""
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self.rest:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not select.select([self.child.stdout], [], [], left_s)[0]:
+                raise self.failure(f"says nothing for {timeout_s} s")
+            data = os.read(self.child.stdout.fileno(), 65536)
+            if not data:
+                raise self.failure("has ended")
+            self.rest += data
+        line, self.rest = self.rest.split(b"\n", 1)
+        return line.decode()
+
+    def expect(self, word, timeout_s=60.0):
+        """The next line, which begins with this word; the rest of it."""
+        line = self.receive(timeout_s)
+        if line.split(" ", 1)[0] != word:
+            raise self.failure(f"says {line!r} instead of {word!r}")
+        return line[len(word):].strip()
+
+    def kill(self):
+        """As a crash."""
+        self.child.kill()
+        self.child.wait()
+
+    def close(self, timeout_s=10.0):
+        """End of its input; killed if it does not end by itself."""
+        try:
+            self.child.stdin.close()
+        except BrokenPipeError:
+            pass
+        try:
+            self.child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.child.stdout.close()
+        self.errors.close()
+        return self.child.returncode
+
+
+def spin(build, seconds):
+    """The noise floor: what a pinned loop on each of both CPUs sees, worst of the two."""
+    out = subprocess.run([f"{build}/tests/bench/bench-spin", f"{OTHER_CPU},{LCORE_CPU}",
+                          str(seconds)], capture_output=True, text=True, check=True).stdout
+    cpus = {row["cpu"]: row for row in map(json.loads, out.splitlines())}
+    return cpus

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What was measured, as a table and as verdicts."""
+
+GAP_ALLOWED_US = 100.0
+TURN_ALLOWED_US = 100.0
+P999_ALLOWED = 1.10
+CONTROL_ALLOWED_MS = 50.0
+
+HEAD = ("scenario", "qd", "p50 us", "p99 us", "p99.9 us", "max us", "gap us", "turn us",
+        "rounds", "del ms", "control ms", "noise us", "verdict")
+
+
+def net(figures, key):
+    return figures["latency_net_us"][key]
+
+
+def verdict(row):
+    """OK, or the figures that fail, with what they were allowed to be."""
+    quiet, busy, noise_us = row["quiet"], row["busy"], row["noise_us"]
+    bad = []
+    allowed = net(quiet, "p99.9") * P999_ALLOWED + noise_us
+    if net(busy, "p99.9") > allowed:
+        bad.append(f"p99.9 {net(busy, 'p99.9'):.1f} > {allowed:.1f} us")
+    allowed = max(quiet["gap_net_max_us"], noise_us) + GAP_ALLOWED_US
+    if busy["gap_net_max_us"] > allowed:
+        bad.append(f"gap {busy['gap_net_max_us']:.0f} > {allowed:.0f} us")
+    allowed = max(TURN_ALLOWED_US, noise_us + TURN_ALLOWED_US / 2)
+    if row["turn_us"] is not None and row["turn_us"] > allowed:
+        bad.append(f"turn {row['turn_us']:.0f} > {allowed:.0f} us ({row['turn_cause']})")
+    for name, ms in (row["control_ms"] or {}).items():
+        allowed = CONTROL_ALLOWED_MS + row["control_held_ms"].get(name, 0.0)
+        if ms > allowed:
+            bad.append(f"{name} of C {ms:.0f} > {allowed:.0f} ms")
+    return "OK" if not bad else "; ".join(bad)
+
+
+def pair(quiet, busy):
+    return f"{quiet:.1f}/{busy:.1f}" if busy < 1000 else f"{quiet:.1f}/{busy:.0f}"
+
+
+def cells(row):
+    quiet, busy = row["quiet"], row["busy"]
+    turn = "-" if row["turn_us"] is None else f"{row['turn_us']:.0f}"
+    control = "-" if not row["control_ms"] else f"{max(row['control_ms'].values()):.1f}"
+    deletion = "-" if row["del_ms"] is None else f"{row['del_ms']:.1f}"
+    return (row["title"], str(row["depth"]),
+            *(pair(net(quiet, key), net(busy, key)) for key in ("p50", "p99", "p99.9", "max")),
+            pair(quiet["gap_net_max_us"], busy["gap_net_max_us"]), turn, str(row["rounds"]),
+            deletion, control, f"{row['noise_us']:.0f}", row["verdict"])
+
+
+def table(rows):
+    """Markdown, columns aligned: quiet/busy where there are two figures."""
+    lines = [HEAD, *(cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
+    text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
+            for line in lines]
+    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(text)
