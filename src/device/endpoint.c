@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -36,12 +37,16 @@
  * rte_vhost_driver_start() fails, and closes a descriptor that unregistering closes again. */
 #define DESCRIPTORS_MAX 1016
 
+#define CLOSING_MAX 2
+
 #define WAKE_SOCKET ".wake.sock"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct endpoint *endpoints;
 static struct conn *conn_of_vid[RTE_MAX_VHOST_DEVICE];
 static struct mbox *events;
+static atomic_int number_of_vid[RTE_MAX_VHOST_DEVICE]; /* a connection's descriptor, plus one */
+static int closed_vid = -1;                            /* VHOST's: the one it closed last */
 static atomic_uint n_descriptors; /* that librte_vhost polls: listeners and connections */
 static char wake_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 
@@ -214,6 +219,61 @@ static bool has_hung_up(const struct conn *conn)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
+/* librte_vhost finds its entries by descriptor number, and has the entry of a connection that it
+ * has closed until the callback that did so ends. These numbers are kept from new sockets: to
+ * unregister one with such a number would spin until then. */
+static void note_number(int vid, int number) IN_VHOST
+{
+	if (closed_vid == vid)
+		closed_vid = -1;
+	atomic_store(&number_of_vid[vid], number + 1);
+}
+
+/* The callback that closed the one before has ended, else we would not be here. */
+static void note_closed(int vid) IN_VHOST
+{
+	if (closed_vid >= 0)
+		atomic_store(&number_of_vid[closed_vid], 0);
+	closed_vid = vid;
+}
+
+static bool is_of_connection(int number)
+{
+	for (int vid = 0; vid < RTE_MAX_VHOST_DEVICE; vid++)
+		if (atomic_load_explicit(&number_of_vid[vid], memory_order_relaxed) == number + 1)
+			return true;
+	return false;
+}
+
+/* Takes the lowest numbers, as long as they are free and yet a connection's: at most one that is
+ * being closed, and the one closed last. A number that comes free right after is not seen: the
+ * spinning ends by itself. */
+static unsigned int take_closing_numbers(int fds[CLOSING_MAX])
+{
+	unsigned int n = 0;
+	int fd;
+
+	while (n < CLOSING_MAX && (fd = eventfd(0, EFD_CLOEXEC)) >= 0) {
+		if (!is_of_connection(fd)) {
+			close(fd);
+			break;
+		}
+		fds[n++] = fd;
+	}
+	return n;
+}
+
+static int driver_register(const char *path)
+{
+	int fds[CLOSING_MAX], ret;
+	unsigned int n = take_closing_numbers(fds);
+
+	ret = rte_vhost_driver_register(path, 0);
+	while (n > 0)
+		close(fds[--n]);
+	return ret;
+}
+
 static int accept_front_end(struct endpoint *ep, int vid) IN_VHOST
 {
 	int own, sock = accepted_socket(ep);
@@ -250,6 +310,7 @@ static int accept_front_end(struct endpoint *ep, int vid) IN_VHOST
 	conn->vid = vid;
 	ep->conn = conn;
 	conn_of_vid[vid] = conn;
+	note_number(vid, sock);
 	mbox_send(ep->events, &conn->opened_msg);
 	return 0;
 
@@ -280,6 +341,7 @@ static void on_destroy_connection(int vid)
 	struct conn *conn = conn_of_vid[vid]; /* NULL: let go of already */
 
 	role_enter(&role_vhost);
+	note_closed(vid);
 	if (conn)
 		let_go(conn);
 	role_leave(&role_vhost);
@@ -355,7 +417,7 @@ static int register_socket(const char *path, uint64_t features, struct error *er
 		atomic_fetch_sub(&n_descriptors, 1);
 		return -1;
 	}
-	if (rte_vhost_driver_register(path, 0)) {
+	if (driver_register(path)) {
 		atomic_fetch_sub(&n_descriptors, 1);
 		return error_set(err, VHOSTD_ERR_SOCKET,
 				 "%s: librte_vhost takes no more sockets (at most 1024)", path);
