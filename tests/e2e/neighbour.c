@@ -174,7 +174,7 @@ static void check_counts(const struct nb_counts *before)
 struct neighbour *nb_start(void)
 {
 	static const struct vfe_load_opts opts = {
-		.depth = A_DEPTH, .max_blocks = 4, .write_percent = 50, .flush_percent = 1};
+		.depth = A_DEPTH, .max_blocks = 4, .write_percent = 50};
 	struct neighbour *nb = fx_buf(sizeof(*nb));
 	struct vfe_blk *blk = fx_open(fx_disk(NULL), NULL);
 
@@ -194,20 +194,20 @@ static void check_a(struct neighbour *nb)
 {
 	FX_ASSERT(td_alive(&fx_backend()->td), "the daemon is gone");
 	FX_ASSERT(!atomic_load(&nb->failed), "A's load: %d %s", nb->error, nb->load.failure);
-	FX_ASSERT(atomic_load(&nb->longest_ms) < NB_BOUND_MS, "%d requests of A took %lld ms",
-		  A_ROUND, atomic_load(&nb->longest_ms));
+	FX_ASSERT(atomic_load(&nb->longest_ms) < NB_A_MS, "%d requests of A took %lld ms", A_ROUND,
+		  atomic_load(&nb->longest_ms));
 }
 
 void nb_a_is_served(struct neighbour *nb)
 {
-	int64_t deadline_ms = vfe_now_ms() + NB_BOUND_MS;
+	int64_t deadline_ms = vfe_now_ms() + NB_A_MS;
 	unsigned int start = atomic_load(&nb->n_rounds), n;
 
 	/* Two: the first may have ended before we came. */
 	while ((n = atomic_load(&nb->n_rounds) - start) < 2 && vfe_now_ms() < deadline_ms)
 		usleep(1000);
 	check_a(nb);
-	FX_ASSERT(n >= 2, "A was served %u times in %d ms", n, NB_BOUND_MS);
+	FX_ASSERT(n >= 2, "A was served %u times in %d ms", n, NB_A_MS);
 }
 
 void nb_c_lives(struct neighbour *nb, bool connect)

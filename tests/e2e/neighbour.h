@@ -20,11 +20,14 @@
 #include "td_rpc.h"
 #include "vfe_verify.h"
 
-/* What C's life, or a few requests of A, may take. */
+/* What C's life, and a few requests of A, may take. A's are the longer: its file may be on a disk
+ * that others use, too. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define NB_BOUND_MS 10000
+#define NB_A_MS     20000
 #else
 #define NB_BOUND_MS 2000
+#define NB_A_MS     5000
 #endif
 
 /* What the back end's process has, by /proc. */

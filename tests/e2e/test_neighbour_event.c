@@ -5,8 +5,11 @@
  */
 #include "neighbour.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define HOLD_MS 3000 /* longer than NB_BOUND_MS */
@@ -101,6 +104,49 @@ static void new_disk_outlives_the_teardown(void **state)
 	nb_finish(nb);
 }
 
+/* A request on a control connection that is kept: the daemon opens no descriptor for it. */
+static void ask(int sock, const char *method, const char *params)
+{
+	struct pollfd pfd = {.fd = sock, .events = POLLIN};
+	char text[4096];
+	ssize_t n;
+	int len = snprintf(text, sizeof(text),
+			   "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":%s}\n",
+			   method, params);
+
+	FX_ASSERT(send(sock, text, (size_t)len, MSG_NOSIGNAL) == len, "%s", method);
+	FX_ASSERT(poll(&pfd, 1, NB_BOUND_MS) == 1, "no answer to %s in %d ms", method, NB_BOUND_MS);
+	n = recv(sock, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	FX_ASSERT(strstr(text, "\"result\""), "%s: %s", method, text);
+}
+
+/* librte_vhost finds what it polls by descriptor number, and B's connection has just given its
+ * number free, for C's socket. */
+static void number_is_used_again(void **state)
+{
+	struct neighbour *nb = nb_start();
+	struct td_disk *disk = fx_disk(NULL);
+	int control = vfe_msg_connect(fx_backend()->td.control);
+	struct td_helper *b;
+
+	(void)state;
+	FX_ASSERT(control >= 0, "control: %d", control);
+	ask(control, "device.list", "{}");
+	b = nb_trouble(nb, disk, "idle", NULL);
+	arm("close vhost-events once");
+	td_helper_kill(b);
+	wait_held(true);
+	ask(control, "device.add", "{\"name\":\"c\",\"backend\":\"null\",\"size\":\"1G\"}");
+	ask(control, "device.del", "{\"name\":\"c\"}");
+	FX_ASSERT(is_held(), "the hold was over before");
+	close(control);
+	wait_held(false);
+	FX_OK(td_disk_del(fx_backend(), disk, true));
+	fx_disk_gone(disk);
+	nb_finish(nb);
+}
+
 /* The event thread unmaps nothing, whoever goes. */
 static void event_thread_unmaps_nothing(void **state)
 {
@@ -152,9 +198,9 @@ static void worker_closes_for_long(void **state)
 }
 
 static const struct fx_case cases[] = {
-	FX_CASE(teardown_takes_long),         FX_CASE(new_disk_outlives_the_teardown),
-	FX_CASE(event_thread_unmaps_nothing), FX_CASE(worker_unmaps_for_long),
-	FX_CASE(worker_closes_for_long),
+	FX_CASE(teardown_takes_long),    FX_CASE(new_disk_outlives_the_teardown),
+	FX_CASE(number_is_used_again),   FX_CASE(event_thread_unmaps_nothing),
+	FX_CASE(worker_unmaps_for_long), FX_CASE(worker_closes_for_long),
 };
 
 int main(int argc, char **argv)
