@@ -125,7 +125,7 @@ fuzz() {
 
 	build build-fuzz clang -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
 		-Dc_args=-fsanitize=fuzzer-no-link
-	for target in conf jsonrpc request ring; do
+	for target in conf jsonrpc packed request ring; do
 		mkdir -p "build-fuzz/corpus/$target"
 		"build-fuzz/tests/fuzz/fuzz_$target" -max_total_time="$fuzz_seconds" \
 			-artifact_prefix="build-fuzz/" "build-fuzz/corpus/$target" \

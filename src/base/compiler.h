@@ -15,6 +15,7 @@
 #define ARRAY_LEN(a)    (sizeof(a) / sizeof((a)[0]))
 #define PRINTF(fmt, va) __attribute__((format(printf, fmt, va)))
 #define CACHE_LINE      64
+#define ALWAYS_INLINE   inline __attribute__((always_inline))
 
 #ifndef container_of
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

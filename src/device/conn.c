@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -41,7 +42,7 @@ struct conn *conn_new(struct endpoint *endpoint, int sock)
 	for (unsigned int i = 0; i < VHOSTD_QUEUES_MAX; i++) {
 		conn->rings[i].call_fd = -1;
 		conn->rings[i].kick_fd = -1;
-		conn->rings[i].base = RING_BASE_UNKNOWN;
+		conn->rings[i].base = VIRTQ_BASE_UNKNOWN;
 	}
 	return conn;
 }
@@ -79,7 +80,7 @@ void conn_free(struct conn *conn, struct jobs *jobs)
 	job_start(jobs, &conn->close_job, "close a connection", close_run, close_done);
 }
 
-void conn_reply_base(struct conn *conn, uint16_t index, uint16_t base)
+void conn_reply_base(struct conn *conn, uint16_t index, uint32_t base)
 {
 	struct {
 		struct vhost_header header;
@@ -134,6 +135,7 @@ static struct queue *make_queue(struct conn *conn, uint16_t index, struct ring *
 		.index = index,
 		.ring_size = ring->size,
 		.base = ring->base,
+		.is_packed = conn->features & BIT(VIRTIO_F_RING_PACKED),
 		.event_idx = conn->features & BIT(VIRTIO_RING_F_EVENT_IDX),
 		.write_through = !(conn->features & BIT(VIRTIO_BLK_F_FLUSH)),
 		.enabled = ring->enabled,
@@ -184,7 +186,7 @@ bool conn_ring_stop(struct conn *conn, uint16_t index, bool wants_base)
 	if (!run)
 		return false;
 	ring->run = NULL;
-	ring->base = RING_BASE_UNKNOWN;
+	ring->base = VIRTQ_BASE_UNKNOWN;
 	run->wants_base = wants_base;
 	mbox_send(conn->endpoint->events, &run->stop_msg);
 	return true;

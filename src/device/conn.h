@@ -21,12 +21,10 @@ struct conn;
 struct endpoint;
 struct vu_msg;
 
-#define RING_BASE_UNKNOWN (-1)
-
 /** One ring as the front end has set it up so far. VHOST's. */
 struct ring {
 	uint16_t size;          /* 0: not given */
-	int32_t base;           /* RING_BASE_UNKNOWN: go on from the used index */
+	int64_t base;           /* as SET_VRING_BASE had it, or VIRTQ_BASE_UNKNOWN */
 	struct vring_addr addr; /* all 0: not given */
 	int call_fd;            /* -1 none, or handed on to the run */
 	int kick_fd;            /* the same */
@@ -98,7 +96,7 @@ void conn_close(struct conn *conn) IN_VHOST;
 void conn_free(struct conn *conn, struct jobs *jobs) IN_CTRL;
 
 /** Answers a GET_VRING_BASE that waited for a queue to drain. */
-void conn_reply_base(struct conn *conn, uint16_t index, uint16_t base) IN_CTRL;
+void conn_reply_base(struct conn *conn, uint16_t index, uint32_t base) IN_CTRL;
 
 /** Tells the driver that the configuration space has changed; nothing happens without a back-end
  *  channel. */

@@ -99,7 +99,7 @@ static void end_run(struct device *dev, struct ring_run *run) IN_CTRL
 		link = &(*link)->next;
 	*link = run->next;
 	if (run->wants_base && !conn->closed)
-		conn_reply_base(conn, run->queue->index, run->queue->vr.last_avail_idx);
+		conn_reply_base(conn, run->queue->index, virtq_base(&run->queue->vq));
 	ring_run_free(run, registry_jobs(dev->registry));
 	conn->n_runs--;
 	free_conn_if_done(dev, conn);

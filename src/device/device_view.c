@@ -21,7 +21,7 @@ static void view_queue(const struct device *dev, uint16_t index, struct queue_vi
 		if (q->index != index)
 			continue;
 		v->state = atomic_load_explicit(&q->state, memory_order_relaxed);
-		v->ring_size = q->vr.size;
+		v->ring_size = virtq_size(&q->vq);
 		v->n_inflight += atomic_load_explicit(&q->n_inflight, memory_order_relaxed);
 		v->broken = v->state == QUEUE_BROKEN
 				    ? atomic_load_explicit(&q->broken, memory_order_relaxed)

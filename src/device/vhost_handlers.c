@@ -5,6 +5,7 @@
  * message costs its sender the connection (or an error reply where it asked for one).
  */
 #include <fcntl.h>
+#include <linux/virtio_config.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -127,6 +128,11 @@ static enum handled started(struct conn *conn, uint32_t index) IN_VHOST
 	return conn_ring_start(conn, (uint16_t)index) ? HANDLED_OK : HANDLED_ERROR;
 }
 
+static bool is_packed(const struct conn *conn)
+{
+	return conn->features & BIT(VIRTIO_F_RING_PACKED);
+}
+
 static enum handled on_set_vring_num(struct conn *conn, struct vu_msg *msg) IN_VHOST
 {
 	uint32_t index = msg->payload.state.index, num = msg->payload.state.num;
@@ -134,9 +140,9 @@ static enum handled on_set_vring_num(struct conn *conn, struct vu_msg *msg) IN_V
 
 	if (!ring)
 		return HANDLED_ERROR;
-	if (!vring_split_size_ok(num)) {
-		complain(conn, "SET_VRING_NUM of virtqueue %u: %u; a power of two up to %u", index,
-			 num, VRING_SPLIT_SIZE_MAX);
+	if (!virtq_size_ok(is_packed(conn), num)) {
+		complain(conn, "SET_VRING_NUM of virtqueue %u: %u; %s up to %u", index, num,
+			 is_packed(conn) ? "1" : "a power of two", VRING_SIZE_MAX);
 		return HANDLED_ERROR;
 	}
 	ring->size = (uint16_t)num;
@@ -165,12 +171,12 @@ static enum handled on_set_vring_base(struct conn *conn, struct vu_msg *msg)
 
 	if (!ring)
 		return HANDLED_ERROR;
-	if (num > UINT16_MAX) {
+	if (!is_packed(conn) && num > UINT16_MAX) {
 		complain(conn, "SET_VRING_BASE of virtqueue %u: %u; an index of 16 bits", index,
 			 num);
 		return HANDLED_ERROR;
 	}
-	ring->base = (int32_t)num;
+	ring->base = num;
 	return HANDLED_OK;
 }
 
@@ -183,7 +189,10 @@ static enum handled on_get_vring_base(struct conn *conn, struct vu_msg *msg) IN_
 		msg->header.flags &= ~VHOST_MSG_NEED_REPLY; /* CTRL answers when it has drained */
 		return HANDLED_OK;
 	}
-	msg->payload.state.num = ring->base == RING_BASE_UNKNOWN ? 0 : (uint32_t)ring->base;
+	if (ring->base != VIRTQ_BASE_UNKNOWN)
+		msg->payload.state.num = (uint32_t)ring->base;
+	else
+		msg->payload.state.num = is_packed(conn) ? VRING_PACKED_BASE_START : 0;
 	msg->header.size = sizeof(msg->payload.state);
 	return HANDLED_REPLY;
 }

@@ -6,6 +6,7 @@
 #include "engine/queue.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
@@ -13,17 +14,22 @@
 #include "engine/lcore.h"
 #include "engine/waker.h"
 
+static struct request *requests_new(uint16_t n)
+{
+	struct request *requests = aligned_alloc(CACHE_LINE, n * sizeof(*requests));
+
+	if (requests)
+		memset(requests, 0, n * sizeof(*requests));
+	return requests;
+}
+
 struct queue *queue_new(const struct queue_params *params)
 {
-	struct queue *q = aligned_alloc(CACHE_LINE,
-					(sizeof(*q) + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1));
+	struct queue *q = aligned_alloc(CACHE_LINE, sizeof(*q));
 
 	if (!q)
 		return NULL;
 	*q = (struct queue){
-		.vr = {.size = params->ring_size,
-		       .event_idx = params->event_idx,
-		       .last_avail_idx = params->base < 0 ? 0 : (uint16_t)params->base},
 		.lane = params->lane,
 		.map_use = params->map_use,
 		.counters = params->counters,
@@ -37,7 +43,8 @@ struct queue *queue_new(const struct queue_params *params)
 		.base = params->base,
 		.events = params->events,
 	};
-	q->requests = calloc(params->ring_size, sizeof(*q->requests));
+	virtq_init(&q->vq, params->is_packed, params->event_idx, params->ring_size, params->base);
+	q->requests = requests_new(params->ring_size);
 	q->big_iov = calloc(CHAIN_IOV_BIG, sizeof(*q->big_iov));
 	if (!q->requests || !q->big_iov) {
 		free(q->requests);
@@ -97,9 +104,7 @@ void queue_break(struct queue *q, const char *why)
 /* The ring can't be reached any more: completions have nowhere to go. */
 static void lose_ring(struct queue *q, const char *why) IN_LCORE
 {
-	q->vr.desc = NULL;
-	q->vr.avail = NULL;
-	q->vr.used = NULL;
+	virtq_unmap(&q->vq);
 	queue_break(q, why);
 }
 
@@ -118,15 +123,16 @@ static void forget_kicks(struct queue *q) IN_LCORE
 
 void queue_attach(struct queue *q)
 {
-	const char *fault = vring_split_map(&q->vr, q->map_use->mem, &q->addr);
+	const char *fault = virtq_map(&q->vq, q->map_use->mem, &q->addr);
 
 	watch_kicks(q);
 	queue_event(q, q->enabled ? QUEUE_EV_ATTACH : QUEUE_EV_ATTACH_PAUSED);
+	if (!fault)
+		fault = virtq_start(&q->vq, q->base);
 	if (fault) {
 		lose_ring(q, fault);
 		return;
 	}
-	vring_split_start(&q->vr, q->base);
 	/* The front end may have missed an interrupt while the ring was away. */
 	queue_notify(q);
 }
@@ -145,7 +151,8 @@ void queue_map_put(struct queue *q, struct map_use *use)
 /* Attached, and its ring not lost. */
 static bool is_reachable(const struct queue *q)
 {
-	return q->vr.used && atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_IDLE;
+	return virtq_is_mapped(&q->vq) &&
+	       atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_IDLE;
 }
 
 void queue_swap_map(struct queue *q, struct map_use *map_use)
@@ -154,7 +161,7 @@ void queue_swap_map(struct queue *q, struct map_use *map_use)
 
 	q->map_use = map_use;
 	if (is_reachable(q)) {
-		const char *fault = vring_split_map(&q->vr, map_use->mem, &q->addr);
+		const char *fault = virtq_map(&q->vq, map_use->mem, &q->addr);
 
 		if (fault)
 			lose_ring(q, fault);
@@ -191,10 +198,10 @@ void queue_try_sleep(struct queue *q)
 {
 	if (!q->watched || atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_POLLING)
 		return;
-	if (vring_split_want_kicks(&q->vr))
+	if (virtq_want_kicks(&q->vq))
 		queue_event(q, QUEUE_EV_SLEEP);
 	else
-		vring_split_refuse_kicks(&q->vr);
+		virtq_refuse_kicks(&q->vq);
 }
 
 void queue_wake(struct queue *q)
@@ -202,7 +209,7 @@ void queue_wake(struct queue *q)
 	if (atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_SLEEPING)
 		return;
 	queue_event(q, QUEUE_EV_WAKE);
-	vring_split_refuse_kicks(&q->vr);
+	virtq_refuse_kicks(&q->vq);
 }
 
 void queue_set_enabled(struct queue *q, bool enabled)

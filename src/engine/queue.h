@@ -14,10 +14,13 @@
 #ifndef ENGINE_QUEUE_H
 #define ENGINE_QUEUE_H
 
+#include <assert.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/error.h"
 #include "base/thread_role.h"
 #include "engine/counters.h"
@@ -27,7 +30,7 @@
 #include "pure/blkreq.h"
 #include "pure/chain.h"
 #include "pure/guest_mem.h"
-#include "pure/vring_split.h"
+#include "pure/virtq.h"
 
 struct lane;
 struct lcore;
@@ -74,14 +77,15 @@ struct queue_msg {
 };
 
 struct request {
-	struct store_io io;
+	alignas(CACHE_LINE) struct store_io io;
 	struct queue *queue;
 	struct map_use *map_use;
 	struct request *next_free;
 	uint8_t *status;
 	uint32_t type;       /* VIRTIO_BLK_T_* */
 	uint32_t used_bytes; /* what the used element says on success */
-	uint16_t head;
+	uint16_t id;         /* the chain's, and n_slots */
+	uint16_t n_slots;
 	uint16_t n_ranges; /* DISCARD, WRITE_ZEROES: one after the other */
 	uint16_t next_range;
 	union {
@@ -99,7 +103,8 @@ struct queue_params {
 	struct vring_addr addr;
 	uint16_t index;
 	uint16_t ring_size;
-	int32_t base; /* negative: go on from the used index */
+	int64_t base; /* as SET_VRING_BASE has it, or VIRTQ_BASE_UNKNOWN */
+	bool is_packed;
 	bool event_idx;
 	bool write_through; /* FLUSH was not negotiated: 5.2.6.2 */
 	bool enabled;
@@ -108,30 +113,30 @@ struct queue_params {
 };
 
 struct queue {
-	/* lcore's, hot */
-	struct vring_split vr;
+	/* lcore's, hot: what each turn and each request touches */
+	alignas(CACHE_LINE) struct virtq vq;
+	struct queue *next; /* in the lane */
 	struct lane *lane;
 	struct map_use *map_use;
 	struct request *free_requests;
 	struct queue_counters *counters;
+	uint64_t last_tsc;               /* the last turn in which there was something */
 	_Atomic(enum queue_state) state; /* one writer, its lcore; CTRL reads */
 	_Atomic uint32_t n_inflight;     /* the same */
 	int call_fd;
-	uint64_t last_tsc; /* the last turn in which there was something */
 	bool used_pending; /* used elements not yet published */
 	bool write_through;
-	bool enabled;
 	/* lcore's, cold */
+	bool enabled;
+	bool watched; /* the lcore's waker watches kick_fd */
 	int kick_fd;
-	bool watched;                 /* the lcore's waker watches kick_fd */
 	struct iovec *big_iov;        /* CHAIN_IOV_BIG, for a chain with more pieces than its own */
 	struct request *big_iov_user; /* NULL: it is free */
-	struct queue *next;           /* in the lane */
 	const char *_Atomic broken;   /* why; CTRL reads */
 	/* fixed */
 	struct vring_addr addr;
 	uint16_t index;
-	int32_t base;
+	int64_t base;
 	struct mbox *events;
 	struct msg attach_msg;
 	struct msg stop_msg;
@@ -140,6 +145,8 @@ struct queue {
 	void *owner;              /* the device floor's */
 	struct request *requests; /* ring_size of them */
 };
+
+static_assert(offsetof(struct queue, enabled) <= 2 * CACHE_LINE, "hot state in two cache lines");
 
 /** NULL when memory is short. The queue owns call_fd and map_use until it is drained. */
 struct queue *queue_new(const struct queue_params *params) IN_VHOST;

@@ -87,8 +87,8 @@ static void finish(struct request *req, uint8_t status) IN_LCORE
 		n_bytes = 0;
 	__atomic_store_n(req->status, status, __ATOMIC_RELAXED);
 	count(q, req, status);
-	if (q->vr.used) {
-		vring_split_put_used(&q->vr, req->head, n_bytes);
+	if (virtq_is_mapped(&q->vq)) {
+		virtq_put_used(&q->vq, req->id, req->n_slots, n_bytes);
 		q->used_pending = true;
 	}
 	request_put(req);
@@ -191,7 +191,8 @@ static struct store_io *start(struct request *req, struct blk_request *blk,
 {
 	uint8_t status = check(req, blk, c);
 
-	req->head = c->head;
+	req->id = c->id;
+	req->n_slots = c->n_slots;
 	req->status = blk->status;
 	req->type = blk->type;
 	/* Of a longer writable part only the last byte is written: none from its start on. */
@@ -220,72 +221,121 @@ static struct store_io *start(struct request *req, struct blk_request *blk,
 static bool take_chain(struct queue *q, struct request *req, struct chain *chain,
 		       const char **ret_fault)
 {
-	*chain = (struct chain){.iov = req->iov, .n_iov_max = CHAIN_IOV_MAX};
-	*ret_fault = vring_split_take(&q->vr, q->map_use->mem, chain);
+	chain->iov = req->iov;
+	chain->n_iov_max = CHAIN_IOV_MAX;
+	*ret_fault = virtq_take(&q->vq, q->map_use->mem, chain);
 	if (likely(!chain->too_long) || *ret_fault)
 		return true;
-	vring_split_untake(&q->vr);
+	virtq_untake(&q->vq, chain);
 	if (q->big_iov_user)
 		return false;
 	q->big_iov_user = req;
-	*chain = (struct chain){.iov = q->big_iov, .n_iov_max = CHAIN_IOV_BIG};
-	*ret_fault = vring_split_take(&q->vr, q->map_use->mem, chain);
+	chain->iov = q->big_iov;
+	chain->n_iov_max = CHAIN_IOV_BIG;
+	*ret_fault = virtq_take(&q->vq, q->map_use->mem, chain);
 	return true;
 }
 
-enum fetched { FETCHED_IO, FETCHED_DONE, FETCHED_LATER, FETCHED_FAULT };
+/* What a turn takes from a queue, with the chains on the way from step to step. */
+struct batch {
+	unsigned int n;
+	const char *fault; /* behind these requests */
+	struct request *reqs[TURN_MAX_REQUESTS];
+	struct chain chains[TURN_MAX_REQUESTS];
+};
 
-static enum fetched fetch_one(struct queue *q, struct store_io **ret_io, uint64_t *n_descs,
-			      const char **ret_fault) IN_LCORE
+/* Have what the next step reads come from the driver's CPU while this one goes on. */
+static void prefetch_request(const struct chain *c)
 {
-	struct request *req = request_get(q);
-	struct blk_request blk;
-	struct chain chain;
-	bool taken = take_chain(q, req, &chain, ret_fault);
+	if (likely(c->n_readable))
+		__builtin_prefetch(c->iov[0].iov_base);
+	if (likely(c->last_writable))
+		__builtin_prefetch(c->last_writable, 1);
+}
 
-	*n_descs += chain.n_descs;
-	if (taken && !*ret_fault)
-		*ret_fault = blk_request_parse(&chain, &blk);
-	if (!taken || *ret_fault) {
-		if (*ret_fault)
-			vring_split_untake(&q->vr); /* GET_VRING_BASE tells where it stopped */
-		request_put(req);
-		return taken ? FETCHED_FAULT : FETCHED_LATER;
+/* The first step: take chains. */
+static void take_batch(struct queue *q, struct batch *b, unsigned int n_max) IN_LCORE
+{
+	uint64_t n_bytes = 0, n_descs = 0;
+	int n_avail = 0;
+
+	while (b->n < n_max && n_bytes < TURN_MAX_BYTES && n_descs < TURN_MAX_DESCS &&
+	       q->free_requests) {
+		struct chain *chain = &b->chains[b->n];
+		struct request *req;
+		bool taken;
+
+		if (n_avail == 0)
+			n_avail = virtq_n_avail_prefetch(&q->vq, n_max - b->n);
+		if (n_avail-- <= 0)
+			break;
+		req = request_get(q);
+		taken = take_chain(q, req, chain, &b->fault);
+		if (unlikely(!taken || b->fault)) {
+			if (taken) /* GET_VRING_BASE tells where it stopped */
+				virtq_untake(&q->vq, chain);
+			request_put(req);
+			break;
+		}
+		prefetch_request(chain);
+		n_bytes += chain->readable_bytes + chain->writable_bytes;
+		n_descs += chain->n_descs;
+		b->reqs[b->n++] = req;
 	}
-	*ret_io = start(req, &blk, &chain);
-	return *ret_io ? FETCHED_IO : FETCHED_DONE;
+}
+
+/* Requests from i on are not started: the driver's ring is as if they were not taken. */
+static void put_back(struct queue *q, struct batch *b, unsigned int i) IN_LCORE
+{
+	while (b->n > i) {
+		b->n--;
+		virtq_untake(&q->vq, &b->chains[b->n]);
+		request_put(b->reqs[b->n]);
+	}
+}
+
+/* The second step: parse and check requests; those for the store are in ret_ios. */
+static unsigned int start_batch(struct queue *q, struct batch *b,
+				struct store_io **ret_ios) IN_LCORE
+{
+	unsigned int n_ios = 0;
+
+	for (unsigned int i = 0; i < b->n; i++) {
+		struct blk_request blk;
+		const char *fault = blk_request_parse(&b->chains[i], &blk);
+		struct store_io *io;
+
+		if (unlikely(fault)) {
+			b->fault = fault;
+			put_back(q, b, i);
+			break;
+		}
+		io = start(b->reqs[i], &blk, &b->chains[i]);
+		if (io)
+			ret_ios[n_ios++] = io;
+	}
+	return n_ios;
 }
 
 unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned int n_max)
 {
-	int n_avail = vring_split_n_avail(&q->vr);
-	unsigned int n_ios = 0;
-	uint64_t n_bytes = 0, n_descs = 0;
-	const char *fault = NULL;
+	int n_avail = virtq_n_avail(&q->vq);
+	unsigned int n_ios;
+	struct batch b;
 
 	if (likely(n_avail == 0))
 		return 0;
+	b.n = 0;
+	b.fault = NULL;
 	if (unlikely(atomic_load_explicit(&q->map_use->mem->lost, memory_order_relaxed)))
-		fault = "the front end took guest memory away";
+		b.fault = "the front end took guest memory away";
 	else if (n_avail < 0)
-		fault = "the available index is more than the ring ahead";
-	if (fault) {
-		queue_break(q, fault);
-		return 0;
-	}
-	if (n_avail > TURN_MAX_REQUESTS)
-		n_avail = TURN_MAX_REQUESTS;
-	while (n_avail-- > 0 && n_ios < n_max && n_bytes < TURN_MAX_BYTES &&
-	       n_descs < TURN_MAX_DESCS && q->free_requests) {
-		enum fetched got = fetch_one(q, &ret_ios[n_ios], &n_descs, &fault);
-
-		if (got == FETCHED_FAULT)
-			queue_break(q, fault);
-		if (got == FETCHED_FAULT || got == FETCHED_LATER)
-			break;
-		if (got == FETCHED_IO)
-			n_bytes += ret_ios[n_ios++]->n_bytes;
-	}
+		b.fault = "the available index is more than the ring ahead";
+	else
+		take_batch(q, &b, n_max < TURN_MAX_REQUESTS ? n_max : TURN_MAX_REQUESTS);
+	n_ios = start_batch(q, &b, ret_ios);
+	if (unlikely(b.fault))
+		queue_break(q, b.fault);
 	return n_ios;
 }
 
@@ -300,10 +350,10 @@ void queue_notify(struct queue *q)
 void queue_flush(struct queue *q)
 {
 	q->used_pending = false;
-	if (!q->vr.used)
+	if (!virtq_is_mapped(&q->vq))
 		return;
-	vring_split_publish(&q->vr);
-	if (vring_split_should_notify(&q->vr))
+	virtq_publish(&q->vq);
+	if (virtq_should_notify(&q->vq))
 		queue_notify(q);
 	else
 		counter_add(&q->counters->interrupts_saved, 1);

@@ -16,9 +16,10 @@
 uint64_t blk_features(const struct blk_disk *disk)
 {
 	uint64_t features = BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |
-			    BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_BLK_F_SEG_MAX) |
-			    BIT(VIRTIO_BLK_F_BLK_SIZE) | BIT(VIRTIO_BLK_F_TOPOLOGY) |
-			    BIT(VIRTIO_BLK_F_FLUSH) | BIT(VIRTIO_BLK_F_CONFIG_WCE);
+			    BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_F_RING_PACKED) |
+			    BIT(VIRTIO_BLK_F_SEG_MAX) | BIT(VIRTIO_BLK_F_BLK_SIZE) |
+			    BIT(VIRTIO_BLK_F_TOPOLOGY) | BIT(VIRTIO_BLK_F_FLUSH) |
+			    BIT(VIRTIO_BLK_F_CONFIG_WCE);
 
 	if (disk->n_queues > 1)
 		features |= BIT(VIRTIO_BLK_F_MQ);
@@ -86,7 +87,14 @@ const char *blk_request_parse(struct chain *c, struct blk_request *ret)
 		return "a request's header is shorter than 16 bytes";
 	if (!c->last_writable)
 		return "a request has no device-writable byte for its status";
-	iov_take_front(&readable, &n_readable, &header, sizeof(header));
+	if (likely(readable->iov_len == sizeof(header))) { /* as every driver makes it */
+		memcpy(&header, readable->iov_base, sizeof(header));
+		readable++;
+		n_readable--;
+	} else {
+		iov_take_front(&readable, &n_readable, &header, sizeof(header));
+	}
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* from here on only the copy is looked at */
 	*ret = (struct blk_request){
 		.type = le32toh(header.type),
 		.sector = le64toh(header.sector),

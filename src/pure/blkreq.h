@@ -36,7 +36,8 @@ struct blk_disk {
 	char serial[VIRTIO_BLK_ID_BYTES]; /* padded with NUL */
 };
 
-/** The device-specific feature bits and VERSION_1, INDIRECT_DESC, EVENT_IDX that we offer. */
+/** The device-specific feature bits and VERSION_1, INDIRECT_DESC, EVENT_IDX, RING_PACKED that we
+ * offer. */
 uint64_t blk_features(const struct blk_disk *disk);
 
 /** The configuration space, 5.2.4, padded with zeroes. */

@@ -19,7 +19,9 @@
 #define CHAIN_IOV_BIG 1088
 
 struct chain {
-	uint16_t head;       /* index of the first descriptor, for the used ring */
+	uint16_t id;      /* what its used element names: index of the first descriptor, or the
+			   * driver's buffer id */
+	uint16_t n_slots; /* descriptors of a packed ring itself; their used element skips them */
 	uint16_t n_readable; /* iov[0 .. n_readable) */
 	uint16_t n_writable; /* iov[n_readable .. n_readable + n_writable) */
 	uint16_t n_descs;    /* descriptors walked */

@@ -70,6 +70,15 @@ void *guest_mem_from_gpa(const struct guest_mem *mem, uint64_t gpa, uint64_t n_b
 	return r->host + (gpa - r->gpa);
 }
 
+int guest_mem_find(const struct guest_mem *mem, uint64_t gpa, uint64_t n_bytes)
+{
+	const struct guest_region *r = region_of_gpa(mem, gpa);
+
+	if (!r || n_bytes > r->size_bytes - (gpa - r->gpa))
+		return -1;
+	return (int)(r - mem->regions);
+}
+
 int guest_mem_split(const struct guest_mem *mem, uint64_t gpa, uint32_t n_bytes,
 		    struct iovec *ret_iov, unsigned int n_max)
 {

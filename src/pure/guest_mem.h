@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "base/compiler.h"
+
 #define GUEST_MEM_REGIONS_MAX 8 /* VHOST_MEMORY_BASELINE_NREGIONS */
 
 struct guest_region {
@@ -27,7 +29,7 @@ struct guest_region {
 struct guest_mem {
 	uint32_t n_regions;
 	atomic_bool lost; /* the front end took some of it away: engine/guest_fault.h */
-	struct guest_region regions[GUEST_MEM_REGIONS_MAX];
+	struct guest_region regions[GUEST_MEM_REGIONS_MAX]; /* those behind the last: all zero */
 };
 
 /** NULL if the table is sound: no empty region, no address that wraps, no two regions that overlap
@@ -40,10 +42,34 @@ void *guest_mem_from_uva(const struct guest_mem *mem, uint64_t uva, uint64_t n_b
 /** Our address of [gpa, gpa + n_bytes), which must lie in one region; NULL if it doesn't. */
 void *guest_mem_from_gpa(const struct guest_mem *mem, uint64_t gpa, uint64_t n_bytes);
 
+/** The same; looks at region *hint first, and leaves there which one it was: most addresses in a
+ * row lie in the same one. Any value below GUEST_MEM_REGIONS_MAX is a right hint for any table. */
+static inline uint8_t *guest_mem_near(const struct guest_mem *mem, uint64_t gpa, uint64_t n_bytes,
+				      uint32_t *hint);
+
+/** The rarer half of it: which region has [gpa, gpa + n_bytes); -1 when none has all of it. */
+int guest_mem_find(const struct guest_mem *mem, uint64_t gpa, uint64_t n_bytes);
+
 /** Splits [gpa, gpa + n_bytes) where it crosses regions, writing up to n_max pieces. Returns how
  *  many pieces there are, which may be more than n_max (those are not written), or -1 when a byte
  *  of it lies in no region. n_bytes is not 0. */
 int guest_mem_split(const struct guest_mem *mem, uint64_t gpa, uint32_t n_bytes,
 		    struct iovec *ret_iov, unsigned int n_max);
+
+static inline uint8_t *guest_mem_near(const struct guest_mem *mem, uint64_t gpa, uint64_t n_bytes,
+				      uint32_t *hint)
+{
+	const struct guest_region *r = &mem->regions[*hint];
+	uint64_t offset = gpa - r->gpa;
+	int i;
+
+	if (likely(offset < r->size_bytes && n_bytes <= r->size_bytes - offset))
+		return r->host + offset;
+	i = guest_mem_find(mem, gpa, n_bytes);
+	if (i < 0)
+		return NULL;
+	*hint = (uint32_t)i;
+	return mem->regions[i].host + (gpa - mem->regions[i].gpa);
+}
 
 #endif

@@ -2,9 +2,6 @@
 #include "pure/vring_split.h"
 
 #include <stddef.h>
-#include <string.h>
-
-#include "base/compiler.h"
 
 /* How far ahead of us the driver's kick threshold is put, so that it doesn't kick; renewed each
  * time half of it is used up. */
@@ -12,7 +9,7 @@
 
 bool vring_split_size_ok(uint32_t size)
 {
-	return size >= 1 && size <= VRING_SPLIT_SIZE_MAX && (size & (size - 1)) == 0;
+	return size >= 1 && size <= VRING_SIZE_MAX && (size & (size - 1)) == 0;
 }
 
 /* used_event is the last field of the available ring, avail_event of the used ring (2.7.6, 2.7.8);
@@ -85,115 +82,60 @@ void vring_split_start(struct vring_split *vr, int32_t base)
 	vring_split_refuse_kicks(vr);
 }
 
-/* The ring's own table, or an indirect one. */
-struct desc_table {
-	const uint8_t
-		*host; /* of any alignment; NULL: it crosses memory regions, look up each entry */
-	uint64_t gpa;
-	uint32_t n;
-};
-
-/* A descriptor that may itself lie across regions. */
-static bool read_split_desc(const struct guest_mem *mem, uint64_t gpa, struct vring_desc *ret)
+static inline uint16_t split_flags(struct desc_words d)
 {
-	struct iovec piece[GUEST_MEM_REGIONS_MAX];
-	int n = guest_mem_split(mem, gpa, sizeof(*ret), piece, ARRAY_LEN(piece));
-	uint8_t *to = (uint8_t *)ret;
-
-	for (int i = 0; i < n; i++) {
-		memcpy(to, piece[i].iov_base, piece[i].iov_len);
-		to += piece[i].iov_len;
-	}
-	return n > 0;
+	return desc_at_12(d);
 }
 
-/* Descriptor i < table->n, read once. False if it is outside of the guest's memory. */
-static bool read_desc(const struct desc_table *table, const struct guest_mem *mem, uint32_t i,
-		      struct vring_desc *ret)
+/* Follows a chain through one table from entry i on; it may have up to n_max descriptors. One that
+ * is indirect ends the walk and is left in *ret_indirect. */
+static const char *walk(struct vring_split *vr, struct chain *c, const struct guest_mem *mem,
+			const struct desc_table *table, uint32_t i, uint32_t n_max,
+			struct desc_words *ret_indirect)
 {
-	const size_t offset = (size_t)i * sizeof(*ret);
+	struct gather g = gather_begin(c, mem, vr->hint);
+	const char *fault = NULL;
+	struct desc_words d;
+	uint32_t n = 0;
 
-	if (likely(table->host))
-		memcpy(ret, table->host + offset, sizeof(*ret));
-	else if (!read_split_desc(mem, table->gpa + offset, ret))
-		return false;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* from here on only the copy is looked at */
-	return true;
-}
-
-/* Adds one buffer to the chain. */
-static const char *add_buffer(struct chain *c, const struct guest_mem *mem,
-			      const struct vring_desc *d)
-{
-	unsigned int n = (unsigned int)c->n_readable + c->n_writable;
-	bool writable = d->flags & VRING_DESC_F_WRITE;
-	int pieces;
-
-	if (!writable && c->writable_bytes)
-		return "a device-readable descriptor follows a device-writable one";
-	if (d->len == 0)
-		return NULL;
-	pieces = guest_mem_split(mem, d->addr, d->len, &c->iov[n], c->n_iov_max - n);
-	if (pieces < 0)
-		return "a descriptor points outside of the guest's memory";
-	if ((unsigned int)pieces > c->n_iov_max - n) {
-		pieces = (int)(c->n_iov_max - n);
-		c->too_long = true;
-	}
-	if (!writable) {
-		c->n_readable = (uint16_t)(c->n_readable + pieces);
-		c->readable_bytes += d->len;
-		return NULL;
-	}
-	c->n_writable = (uint16_t)(c->n_writable + pieces);
-	c->writable_bytes += d->len;
-	c->last_writable = guest_mem_from_gpa(mem, d->addr + d->len - 1, 1);
-	return NULL;
-}
-
-/* Follows a chain through one table from entry i on. *budget is how many descriptors it may still
- * have. An indirect descriptor ends the walk and is left in *ret_last. */
-static const char *walk(struct chain *c, const struct guest_mem *mem,
-			const struct desc_table *table, uint32_t i, uint32_t *budget,
-			struct vring_desc *ret_last)
-{
-	for (;;) {
-		const char *fault;
-
-		c->n_descs++;
-		if ((*budget)-- == 0)
-			return "a descriptor chain is longer than the queue or loops";
-		if (!read_desc(table, mem, i, ret_last))
-			return "an indirect table is outside of the guest's memory";
-		if (ret_last->flags & VRING_DESC_F_INDIRECT)
-			return NULL;
-		fault = add_buffer(c, mem, ret_last);
-		if (fault)
-			return fault;
-		if (!(ret_last->flags & VRING_DESC_F_NEXT))
-			return NULL;
-		i = ret_last->next;
-		if (i >= table->n)
-			return "a descriptor's next is outside of the table";
-	}
+	do {
+		if (unlikely(i >= table->n))
+			fault = "a descriptor's next is outside of the table";
+		else if (unlikely(n++ == n_max))
+			fault = "a descriptor chain is longer than the queue or loops";
+		else if (unlikely(!desc_table_read(table, mem, i, &d)))
+			fault = "an indirect table is outside of the guest's memory";
+		if (unlikely(fault))
+			break;
+		if (split_flags(d) & VRING_DESC_F_INDIRECT) {
+			*ret_indirect = d;
+			break;
+		}
+		fault = gather_add(&g, c, mem, d.addr, desc_len(d),
+				   split_flags(d) & VRING_DESC_F_WRITE);
+		i = desc_at_14(d);
+	} while (likely(!fault) && (split_flags(d) & VRING_DESC_F_NEXT));
+	c->n_descs = (uint16_t)(c->n_descs + n);
+	gather_end(&g, c, mem, &vr->hint);
+	return fault;
 }
 
 /* 2.7.5.3.2: zero or more normal descriptors may come before the one that is indirect. */
-static const char *walk_indirect(struct chain *c, const struct guest_mem *mem, struct vring_desc *d,
-				 uint32_t *budget)
+static const char *walk_indirect(struct vring_split *vr, struct chain *c,
+				 const struct guest_mem *mem, struct desc_words indirect)
 {
-	struct desc_table table = {.gpa = d->addr, .n = d->len / (uint32_t)sizeof(*d)};
+	struct desc_words nested = {0, 0};
+	struct desc_table table;
 	const char *fault;
 
-	if (d->flags & VRING_DESC_F_NEXT)
+	if (split_flags(indirect) & VRING_DESC_F_NEXT)
 		return "a descriptor is both indirect and continued";
-	if (d->len == 0 || d->len % sizeof(*d))
-		return "an indirect table's length is not a multiple of 16";
-	table.host = guest_mem_from_gpa(mem, d->addr, d->len);
-	if (!table.host && guest_mem_split(mem, d->addr, d->len, NULL, 0) < 0)
-		return "an indirect table is outside of the guest's memory";
-	fault = walk(c, mem, &table, 0, budget, d);
-	if (!fault && (d->flags & VRING_DESC_F_INDIRECT))
+	fault = desc_table_find(&table, mem, indirect.addr, desc_len(indirect), &vr->table_hint);
+	/* A table longer than the queue is against 2.7.5.3.1, yet harmless, and QEMU and SPDK take
+	 * it: rings of two entries work that way. */
+	if (!fault)
+		fault = walk(vr, c, mem, &table, 0, VRING_SIZE_MAX, &nested);
+	if (!fault && split_flags(nested))
 		return "an indirect descriptor is nested";
 	return fault;
 }
@@ -203,23 +145,18 @@ const char *vring_split_take(struct vring_split *vr, const struct guest_mem *mem
 	const struct desc_table table = {.host = (const uint8_t *)vr->desc, .n = vr->size};
 	uint16_t slot = vr->last_avail_idx & (vr->size - 1);
 	uint16_t head = __atomic_load_n(&vr->avail->ring[slot], __ATOMIC_RELAXED);
-	uint32_t budget = vr->size;
-	struct vring_desc d;
+	struct desc_words indirect = {0, 0};
 	const char *fault;
 
-	*ret = (struct chain){.head = head, .iov = ret->iov, .n_iov_max = ret->n_iov_max};
+	*ret = (struct chain){.id = head, .iov = ret->iov, .n_iov_max = ret->n_iov_max};
 	vr->last_avail_idx++;
-	if (head >= vr->size)
+	if (unlikely(head >= vr->size))
 		return "an available entry is outside of the descriptor table";
-	if ((vr->last_avail_idx & (KICK_FAR_AHEAD / 2 - 1)) == 0)
+	if (unlikely((vr->last_avail_idx & (KICK_FAR_AHEAD / 2 - 1)) == 0))
 		vring_split_refuse_kicks(vr);
-	fault = walk(ret, mem, &table, head, &budget, &d);
-	if (!fault && (d.flags & VRING_DESC_F_INDIRECT)) {
-		/* A table longer than the queue is against 2.7.5.3.1, yet harmless, and QEMU and
-		 * SPDK take it: rings of two entries work that way. */
-		budget = VRING_SPLIT_SIZE_MAX;
-		fault = walk_indirect(ret, mem, &d, &budget);
-	}
+	fault = walk(vr, ret, mem, &table, head, vr->size, &indirect);
+	if (!fault && split_flags(indirect))
+		fault = walk_indirect(vr, ret, mem, indirect);
 	return fault;
 }
 

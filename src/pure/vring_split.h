@@ -12,34 +12,22 @@
 #ifndef PURE_VRING_SPLIT_H
 #define PURE_VRING_SPLIT_H
 
-#include <linux/virtio_ring.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "pure/chain.h"
-#include "pure/guest_mem.h"
-
-#define VRING_SPLIT_SIZE_MAX 1024
-
-/** Where the front end put the ring (SET_VRING_ADDR: front-end user addresses). */
-struct vring_addr {
-	uint64_t desc_uva;
-	uint64_t avail_uva;
-	uint64_t used_uva;
-};
+#include "pure/vring_desc.h"
 
 struct vring_split {
 	const struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
+	uint32_t hint; /* guest_mem_near(): of buffers, and of indirect tables */
+	uint32_t table_hint;
 	uint16_t size;           /* descriptors, a power of two */
-	bool event_idx;          /* VIRTIO_F_EVENT_IDX negotiated */
 	uint16_t last_avail_idx; /* next entry of avail->ring to take */
 	uint16_t used_idx;       /* next entry of used->ring to write */
 	uint16_t signalled_idx;  /* used_idx at the last decision about a notification */
+	bool event_idx;          /* VIRTIO_F_EVENT_IDX negotiated */
 };
 
-/** True if a front end may give a ring this size: a power of two up to VRING_SPLIT_SIZE_MAX. */
+/** True if a front end may give a ring this size: a power of two up to VRING_SIZE_MAX. */
 bool vring_split_size_ok(uint32_t size);
 
 /** Translates the ring's addresses. NULL, or what is wrong in words: an address outside of the
@@ -69,9 +57,21 @@ void vring_split_refuse_kicks(struct vring_split *vr);
  *  already has, perhaps without a kick: look at the ring. */
 bool vring_split_want_kicks(struct vring_split *vr);
 
+/** Has the first descriptors of the next n available chains come into the cache. What the driver
+ *  has put there is only a hint here: any address may be prefetched. A packed ring's descriptors
+ *  follow one another, which CPUs prefetch by themselves. */
+static inline void vring_split_prefetch(const struct vring_split *vr, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		uint16_t slot = (uint16_t)(vr->last_avail_idx + i) & (vr->size - 1);
+
+		__builtin_prefetch(&vr->desc[vr->avail->ring[slot] & (vr->size - 1)]);
+	}
+}
+
 /** Takes the next available chain: vring_split_n_avail() said that there is one. ret->iov and
  *  ret->n_iov_max are the caller's. NULL, or what is wrong with it in words (the queue is broken
- * then: 2.7.5, 2.7.5.3). */
+ *  then: 2.7.5, 2.7.5.3); taken it is in both cases. */
 const char *vring_split_take(struct vring_split *vr, const struct guest_mem *mem,
 			     struct chain *ret);
 
@@ -82,11 +82,11 @@ static inline void vring_split_untake(struct vring_split *vr)
 }
 
 /** Writes one used element; the driver sees it after vring_split_publish(). */
-static inline void vring_split_put_used(struct vring_split *vr, uint16_t head, uint32_t n_bytes)
+static inline void vring_split_put_used(struct vring_split *vr, uint16_t id, uint32_t n_bytes)
 {
 	struct vring_used_elem *elem = &vr->used->ring[vr->used_idx & (vr->size - 1)];
 
-	elem->id = head;
+	elem->id = id;
 	elem->len = n_bytes;
 	vr->used_idx++;
 }

@@ -22,6 +22,7 @@ static struct {
 	struct td_backend backend;
 	const char *const *backend_argv; /* what stands behind the options */
 	enum td_kind kind;
+	uint64_t ring_features;
 	struct td_disk disk[DISKS_MAX];
 	struct vfe_blk *session[SESSIONS_MAX];
 	struct vfe_io *io[IOS_MAX];
@@ -55,6 +56,11 @@ struct td_backend *fx_backend(void)
 enum td_kind fx_kind(void)
 {
 	return fx.kind;
+}
+
+uint64_t fx_ring_features(void)
+{
+	return fx.ring_features;
 }
 
 static void *new_object(size_t n_bytes)
@@ -103,7 +109,9 @@ struct vfe_blk *fx_open(const struct td_disk *disk, const struct vfe_blk_opts *o
 	if (opts)
 		own = *opts;
 	own.socket_path = disk->socket;
+	own.features |= fx.ring_features;
 	FX_OK(vfe_blk_open(blk, &own));
+	FX_ASSERT(!fx.ring_features || vfe_blk_has(blk, VIRTIO_F_RING_PACKED), "no RING_PACKED");
 	return blk;
 }
 
@@ -115,6 +123,7 @@ struct vfe_blk *fx_open_patiently(const struct td_disk *disk)
 	int rc;
 
 	vfe_blk_opts_init(&opts, disk->socket);
+	opts.features |= fx.ring_features;
 	while ((rc = vfe_blk_open(blk, &opts)) != 0 && vfe_now_ms() < deadline_ms) {
 		vfe_blk_close(blk);
 		usleep(10000);
@@ -304,15 +313,18 @@ static void print_excluded(const struct fx_case *cases, size_t n_cases)
 static int parse_args(int argc, char **argv, bool *ret_excluded)
 {
 	static const struct option options[] = {{"backend", required_argument, NULL, 'b'},
+						{"ring", required_argument, NULL, 'r'},
 						{"filter", required_argument, NULL, 'f'},
 						{"excluded", no_argument, NULL, 'x'},
 						{NULL, 0, NULL, 0}};
-	const char *name = "aio";
+	const char *name = "aio", *ring = "split";
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'b')
 			name = optarg;
+		else if (c == 'r')
+			ring = optarg;
 		else if (c == 'f')
 			cmocka_set_test_filter(optarg);
 		else if (c == 'x')
@@ -321,6 +333,12 @@ static int parse_args(int argc, char **argv, bool *ret_excluded)
 			return -1;
 	}
 	fx.backend_argv = (const char *const *)(argv + optind);
+	if (strcmp(ring, "packed") == 0) {
+		fx.ring_features = 1ull << VIRTIO_F_RING_PACKED;
+	} else if (strcmp(ring, "split") != 0) {
+		fprintf(stderr, "--ring %s: split or packed is right\n", ring);
+		return -1;
+	}
 	for (fx.kind = 0; fx.kind < TD_N_KINDS; fx.kind++) {
 		if (strcmp(name, td_kind_names[fx.kind]) == 0)
 			return 0;

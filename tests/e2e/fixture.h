@@ -3,7 +3,8 @@
  * What the end-to-end tests share: the command line, one back end for all tests of a program, disks
  * and sessions that are cleaned up after each test, also after one that failed half way.
  *
- *   test_NAME --backend aio|malloc|qsd [--filter PATTERN] [--excluded] [-- BACK-END-ARGUMENT...]
+ *   test_NAME --backend aio|uring|malloc|qsd [--ring split|packed] [--filter PATTERN] [--excluded]
+ *             [-- BACK-END-ARGUMENT...]
  *
  * Each case names the back ends that it runs on. A case that is not for all of them says why, and
  * is not registered there (--excluded prints the list): nothing is skipped at run time.
@@ -78,6 +79,9 @@ int fx_main(int argc, char **argv, const char *group, const struct fx_case *case
 /* The back end of this run. */
 struct td_backend *fx_backend(void);
 enum td_kind fx_kind(void);
+
+/* RING_PACKED or nothing, by --ring; fx_open() adds it to the features wanted. */
+uint64_t fx_ring_features(void);
 
 /*
  * A disk for this test; `opts` NULL: 64 MiB of zeroes, one queue. Deleted after the test. Fails the

@@ -8,69 +8,13 @@
  * qemu-storage-daemon hangs up on the whole device when a ring is broken; what is checked there is
  * that another device goes on and that this one can be connected to again.
  */
-#include "fixture.h"
+#include "victim.h"
 
-#include <string.h>
-#include <unistd.h>
-
-#define KIB           1024u
-#define MIB           (1024u * KIB)
-#define RING_SIZE     128
-#define LOG_LINES_MAX 100
+#define KIB 1024u
 
 #define F_NEXT     VRING_DESC_F_NEXT
 #define F_WRITE    VRING_DESC_F_WRITE
 #define F_INDIRECT VRING_DESC_F_INDIRECT
-
-static const struct vfe_region_spec regions[] = {
-	{.gpa = 0x100000, .size_bytes = 16 * MIB, .mmap_offset = 0},
-	{.gpa = 0x1100000, .size_bytes = 16 * MIB, .mmap_offset = 0},
-	{.gpa = 0x80000000, .size_bytes = 4 * MIB, .mmap_offset = 0},
-};
-
-#define HOLE_GPA 0x40000000ull
-
-struct victim {
-	struct td_disk *disk;
-	struct vfe_blk *blk;
-	struct vfe_ring *ring;    /* queue 0: the one that gets broken */
-	struct vfe_io *bystander; /* queue 1 of the same device */
-	struct vfe_io *other;     /* another device */
-	uint64_t header_gpa, data_gpa, status_gpa, table_gpa;
-	struct vring_desc *table; /* room for 256 */
-	int log_lines;
-	bool may_succeed; /* the rule that is broken leaves the request itself readable */
-};
-
-static void victim_open(struct victim *v)
-{
-	struct vfe_blk_opts opts;
-
-	vfe_blk_opts_init(&opts, NULL);
-	opts.n_queues = 2;
-	opts.queue_size = RING_SIZE;
-	opts.regions = regions;
-	opts.n_regions = 3;
-	v->blk = fx_open(v->disk, &opts);
-	v->ring = &v->blk->ring[0];
-	v->bystander = fx_io(v->blk, 1, 2, 4 * KIB);
-	v->header_gpa = vfe_mem_alloc(&v->blk->mem, 64, 64);
-	v->data_gpa = vfe_mem_alloc(&v->blk->mem, 64 * KIB, 4 * KIB);
-	v->status_gpa = vfe_mem_alloc(&v->blk->mem, 64, 64);
-	v->table_gpa = vfe_mem_alloc(&v->blk->mem, 256 * 16, 16);
-	v->table = vfe_mem_ptr(&v->blk->mem, v->table_gpa, 256 * 16);
-}
-
-static void victim_init(struct victim *v)
-{
-	memset(v, 0, sizeof(*v));
-	v->log_lines = fx_backend_log_lines();
-	v->other = fx_io(fx_open(fx_disk(NULL), NULL), 0, 2, 4 * KIB);
-	v->disk = fx_disk(&(struct td_disk_opts){.n_queues = 2});
-	victim_open(v);
-	fx_serves(v->bystander, 0);
-	fx_serves(v->other, 0);
-}
 
 static void set_desc(struct vring_desc *d, uint64_t gpa, uint32_t len, unsigned int flags,
 		     unsigned int next)
@@ -106,63 +50,6 @@ static void offer_table(struct victim *v, uint32_t n_bytes)
 	offer(v, 0);
 }
 
-static uint8_t status_byte(struct victim *v)
-{
-	uint8_t status = 0;
-
-	FX_OK(vfe_mem_read(&v->blk->mem, v->status_gpa, &status, 1));
-	return status;
-}
-
-/* Reset by the driver: stopped, cleared, started; on qemu-storage-daemon: connected again. */
-static void reset_device(struct victim *v)
-{
-	uint16_t q;
-
-	if (fx_kind() == TD_QSD) {
-		vfe_blk_hang_up(v->blk);
-		v->blk = fx_open_patiently(v->disk);
-		return;
-	}
-	FX_OK(vfe_blk_stop(v->blk, NULL));
-	for (q = 0; q < 2; q++) {
-		vfe_ring_reset(&v->blk->ring[q], 0);
-		v->blk->base[q] = 0;
-	}
-	FX_OK(vfe_blk_start(v->blk));
-}
-
-static void others_go_on(struct victim *v)
-{
-	unsigned int i;
-
-	for (i = 0; i < 5; i++) {
-		if (fx_kind() != TD_QSD)
-			fx_serves(v->bystander, 8 * i);
-		fx_serves(v->other, 8 * i);
-		vfe_ring_kick_always(v->ring);
-		usleep(2000);
-	}
-}
-
-/* The queue was broken just now: everything that must hold afterwards. */
-static void check(struct victim *v)
-{
-	unsigned int i;
-
-	others_go_on(v);
-	for (i = 0; i < 500; i++)
-		vfe_ring_kick_always(v->ring);
-	others_go_on(v);
-	FX_ASSERT(v->may_succeed || status_byte(v) != VIRTIO_BLK_S_OK,
-		  "a request that makes no sense succeeded");
-	reset_device(v);
-	fx_serves(fx_io(v->blk, 0, 2, 4 * KIB), 100);
-	fx_serves(v->other, 100);
-	FX_ASSERT(fx_backend_log_lines() - v->log_lines < LOG_LINES_MAX, "%d lines in the log",
-		  fx_backend_log_lines() - v->log_lines);
-}
-
 #define BROKEN(name)                                                                               \
 	static void name##_on(struct victim *v);                                                   \
 	static void name(void **state)                                                             \
@@ -174,7 +61,7 @@ static void check(struct victim *v)
 		sound_request(&v, v.ring->desc, 0);                                                \
 		sound_request(&v, v.table, 0);                                                     \
 		name##_on(&v);                                                                     \
-		check(&v);                                                                         \
+		victim_check(&v);                                                                  \
 	}                                                                                          \
 	static void name##_on(struct victim *v)
 
@@ -190,7 +77,7 @@ static void avail_ahead(struct victim *v, uint16_t by)
 
 BROKEN(avail_index_one_too_far)
 {
-	avail_ahead(v, RING_SIZE + 1);
+	avail_ahead(v, VICTIM_RING_SIZE + 1);
 }
 
 BROKEN(avail_index_far_too_far)
@@ -206,8 +93,8 @@ BROKEN(avail_index_goes_backwards)
 /* What lies behind the table makes a sound request: a device that goes there is found out. */
 BROKEN(head_is_the_ring_size)
 {
-	v->ring->desc[RING_SIZE] = v->ring->desc[0];
-	offer(v, RING_SIZE);
+	v->ring->desc[VICTIM_RING_SIZE] = v->ring->desc[0];
+	offer(v, VICTIM_RING_SIZE);
 }
 
 BROKEN(head_is_65535)
@@ -219,8 +106,8 @@ BROKEN(head_is_65535)
 
 BROKEN(next_is_the_ring_size)
 {
-	v->ring->desc[RING_SIZE] = v->ring->desc[2];
-	v->ring->desc[1].next = RING_SIZE;
+	v->ring->desc[VICTIM_RING_SIZE] = v->ring->desc[2];
+	v->ring->desc[1].next = VICTIM_RING_SIZE;
 	offer(v, 0);
 }
 
@@ -295,13 +182,13 @@ BROKEN(indirect_chain_that_loops)
 
 BROKEN(indirect_table_in_a_hole)
 {
-	set_desc(&v->ring->desc[0], HOLE_GPA, 48, F_INDIRECT, 0);
+	set_desc(&v->ring->desc[0], VICTIM_HOLE_GPA, 48, F_INDIRECT, 0);
 	offer(v, 0);
 }
 
 BROKEN(indirect_table_at_the_end_of_memory)
 {
-	set_desc(&v->ring->desc[0], 0x80000000 + 4 * MIB - 16, 48, F_INDIRECT, 0);
+	set_desc(&v->ring->desc[0], VICTIM_END_GPA - 16, 48, F_INDIRECT, 0);
 	offer(v, 0);
 }
 
@@ -315,13 +202,13 @@ BROKEN(indirect_table_that_wraps)
 
 BROKEN(data_in_a_hole)
 {
-	v->ring->desc[1].addr = HOLE_GPA;
+	v->ring->desc[1].addr = VICTIM_HOLE_GPA;
 	offer(v, 0);
 }
 
 BROKEN(data_that_runs_out_of_memory)
 {
-	v->ring->desc[1].addr = 0x80000000 + 4 * MIB - 256;
+	v->ring->desc[1].addr = VICTIM_END_GPA - 256;
 	offer(v, 0);
 }
 
@@ -333,13 +220,13 @@ BROKEN(data_that_wraps)
 
 BROKEN(header_in_a_hole)
 {
-	v->ring->desc[0].addr = HOLE_GPA;
+	v->ring->desc[0].addr = VICTIM_HOLE_GPA;
 	offer(v, 0);
 }
 
 BROKEN(status_in_a_hole)
 {
-	v->ring->desc[2].addr = HOLE_GPA;
+	v->ring->desc[2].addr = VICTIM_HOLE_GPA;
 	offer(v, 0);
 }
 
@@ -390,14 +277,14 @@ static void fill_with_garbage(struct victim *v, uint64_t *random, bool heads_in_
 	uint64_t *word = (uint64_t *)desc;
 	unsigned int k;
 
-	for (k = 0; k < RING_SIZE; k++) {
+	for (k = 0; k < VICTIM_RING_SIZE; k++) {
 		word[2 * k] = vfe_random(random) >> (vfe_random(random) % 64) | FAR_AWAY;
 		word[2 * k + 1] = vfe_random(random);
 		if (k % 2) /* some that get further: small, in memory, next in range */
 			set_desc(&desc[k], v->data_gpa, (uint32_t)(vfe_random(random) % 5000),
-				 vfe_random(random) % 8, vfe_random(random) % RING_SIZE);
-		v->ring->avail->ring[k] =
-			(uint16_t)(vfe_random(random) % (heads_in_range ? RING_SIZE : 0x10000));
+				 vfe_random(random) % 8, vfe_random(random) % VICTIM_RING_SIZE);
+		v->ring->avail->ring[k] = (uint16_t)(vfe_random(random) %
+						     (heads_in_range ? VICTIM_RING_SIZE : 0x10000));
 	}
 }
 
@@ -412,15 +299,15 @@ static void random_rings(void **state)
 	victim_init(&v);
 	for (i = 0; i < 100; i++) {
 		fill_with_garbage(&v, &random, i % 4);
-		avail_ahead(&v, (uint16_t)(vfe_random(&random) % (RING_SIZE + 2)));
+		avail_ahead(&v, (uint16_t)(vfe_random(&random) % (VICTIM_RING_SIZE + 2)));
 		fx_serves(v.other, 8 * i);
 		fx_serves(v.bystander, 8 * i);
-		reset_device(&v);
+		victim_reset(&v);
 		if (i % 20 == 0)
 			fx_serves(fx_io(v.blk, 0, 2, 4 * KIB), 8 * i);
 	}
-	FX_ASSERT(fx_backend_log_lines() - v.log_lines < 5 * LOG_LINES_MAX, "%d lines in the log",
-		  fx_backend_log_lines() - v.log_lines);
+	FX_ASSERT(fx_backend_log_lines() - v.log_lines < 5 * VICTIM_LOG_LINES,
+		  "%d lines in the log", fx_backend_log_lines() - v.log_lines);
 }
 
 /* Not broken at all: a table that lies across two regions is contiguous for the guest. */
@@ -442,7 +329,7 @@ static void indirect_table_across_regions(void **state)
 		offer(&v, 0);
 		FX_OK(vfe_ring_wait(v.ring, VFE_TIMEOUT_MS));
 		FX_ASSERT(vfe_ring_poll(v.ring, &(struct vfe_used){0}) == 1, "no used entry");
-		FX_ASSERT(status_byte(&v) == VIRTIO_BLK_S_OK, "status %u", status_byte(&v));
+		FX_ASSERT(victim_status(&v) == VIRTIO_BLK_S_OK, "status %u", victim_status(&v));
 	}
 }
 

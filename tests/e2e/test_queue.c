@@ -29,7 +29,7 @@ static void only_the_first_of_four_queues(void **state)
 	blk->opts.n_started = 0; /* the operating system's driver takes all of them */
 	for (q = 0; q < 4; q++) {
 		vfe_ring_reset(&blk->ring[q], 0);
-		blk->base[q] = 0;
+		blk->base[q] = vfe_ring_start_base(&blk->ring[q], 0);
 	}
 	FX_OK(vfe_blk_start(blk));
 	for (q = 0; q < 4; q++)
@@ -122,6 +122,8 @@ static void every_ring_size(void **state)
 {
 	struct td_disk *disk = fx_disk(NULL);
 	struct vfe_blk_opts opts;
+	static const uint16_t odd[] = {3, 5, 100, 1000, 1023}; /* a packed ring may have any size */
+	unsigned int i, n_odd = fx_ring_features() ? 5 : 0;
 	struct vfe_blk *blk;
 	struct vfe_io *io;
 	uint16_t size;
@@ -129,7 +131,8 @@ static void every_ring_size(void **state)
 	(void)state;
 	vfe_blk_opts_init(&opts, NULL);
 	opts.n_indirect = 8;
-	for (size = 2; size <= 1024; size *= 2) {
+	for (i = 0; i < 10 + n_odd; i++) {
+		size = i < 10 ? (uint16_t)(2u << i) : odd[i - 10];
 		opts.queue_size = size;
 		blk = fx_open(disk, &opts);
 		io = fx_io(blk, 0, size, 4 * KIB);

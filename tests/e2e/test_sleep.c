@@ -140,7 +140,7 @@ static void messages_reach_a_sleeping_queue(void **state)
 	struct td_disk *disk = fx_disk(NULL);
 	struct vfe_blk *blk = fx_open(disk, NULL);
 	struct vfe_io *io = fx_io(blk, 0, 8, 65536);
-	uint16_t base[1];
+	uint32_t base[1];
 	int fd;
 
 	(void)state;

@@ -113,8 +113,8 @@ static uint64_t bits(const int *numbers, size_t n)
 #define BITS(...) bits((const int[]){__VA_ARGS__}, ARRAY_LEN(((const int[]){__VA_ARGS__})))
 
 /* SEG_MAX 2, BLK_SIZE 6, FLUSH 9, TOPOLOGY 10, CONFIG_WCE 11; RING_INDIRECT_DESC 28,
- * RING_EVENT_IDX 29, VERSION_1 32. */
-#define ALWAYS 2, 6, 9, 10, 11, 28, 29, 32
+ * RING_EVENT_IDX 29, VERSION_1 32, RING_PACKED 34. */
+#define ALWAYS 2, 6, 9, 10, 11, 28, 29, 32, 34
 
 static void test_features(void **state)
 {

@@ -4,15 +4,19 @@
  * model: one flat array of bytes for each region, addresses looked up byte by byte. The model walks
  * no ring; it knows the buffers because it chose them.
  *
+ * Every other round has a packed ring, of any size.
+ *
  * Guest physical memory: 1 to 5 regions of buffers, many of them neighbours; then the ring's
  * region; at the very top two neighbours for indirect tables, so that these cross a border.
  */
 #include <stdlib.h>
 
 #include "lib/driver.h"
+#include "lib/packed.h"
 #include "lib/random.h"
 #include "lib/unit.h"
 #include "pure/blkreq.h"
+#include "pure/virtq.h"
 
 #define N_ROUNDS     20000
 #define BUFFERS_MAX  80
@@ -33,7 +37,8 @@ struct world {
 	struct random random;
 	struct guest guest;
 	struct driver drv;
-	struct vring_split vr;
+	struct packed pdrv; /* in place of it, in a packed ring */
+	struct virtq vq;
 	uint32_t n_data;                      /* regions that hold buffers: the first ones */
 	uint8_t *flat[GUEST_MEM_REGIONS_MAX]; /* the model's memory */
 	struct buffer buffers[BUFFERS_MAX];
@@ -51,6 +56,31 @@ static uint8_t *model_byte(const struct world *w, uint64_t gpa, uint32_t *ret_re
 			return w->flat[i] + (gpa - r->gpa);
 	}
 	return NULL;
+}
+
+static void make_split(struct world *w)
+{
+	driver_init(&w->drv, &w->guest, RING_GPA,
+		    (uint16_t)(1u << (1 + random_below(&w->random, 7))));
+	driver_connect(&w->drv, &w->vq.split, random_one_in(&w->random, 2),
+		       (int32_t)random_below(&w->random, 0x10000));
+	driver_set_avail_idx(&w->drv, w->vq.split.last_avail_idx);
+}
+
+static void make_packed(struct world *w)
+{
+	uint16_t size = (uint16_t)(1 + random_below(&w->random, 200));
+	uint32_t idx = random_below(&w->random, size);
+	bool wrap = random_one_in(&w->random, 2);
+
+	packed_init(&w->pdrv, &w->guest, RING_GPA, size);
+	for (uint32_t i = 0; i < size; i++) /* all used, the last time around or this one */
+		packed_desc_at(&w->pdrv, RING_GPA, i, 0, 0,
+			       (i < idx) == wrap ? DESC_AVAIL | DESC_USED : 0, 0);
+	w->pdrv.next = (uint16_t)idx;
+	w->pdrv.wrap = wrap;
+	idx |= wrap ? 0x8000u : 0;
+	packed_connect(&w->pdrv, &w->vq.packed, random_one_in(&w->random, 2), idx | idx << 16);
 }
 
 static void make_memory(struct world *w)
@@ -74,11 +104,10 @@ static void make_memory(struct world *w)
 	guest_add(&w->guest, RING_GPA, RING_BYTES);
 	guest_add(&w->guest, TABLES_GPA, TABLE_BYTES);
 	guest_add(&w->guest, TABLES_GPA + TABLE_BYTES, TABLE_BYTES);
-	driver_init(&w->drv, &w->guest, RING_GPA,
-		    (uint16_t)(1u << (1 + random_below(&w->random, 7))));
-	driver_connect(&w->drv, &w->vr, random_one_in(&w->random, 2),
-		       (int32_t)random_below(&w->random, 0x10000));
-	driver_set_avail_idx(&w->drv, w->vr.last_avail_idx);
+	if (w->vq.is_packed)
+		make_packed(w);
+	else
+		make_split(w);
 }
 
 static void drop_memory(struct world *w)
@@ -177,8 +206,34 @@ static uint16_t write_table(struct world *w, uint64_t table_gpa, uint32_t n_entr
 	return order[0];
 }
 
+/* A list of descriptors, or a table of all of them. */
+static void offer_packed(struct world *w)
+{
+	uint32_t n = w->n_buffers;
+	uint16_t id = (uint16_t)random_below(&w->random, w->pdrv.size);
+	bool direct = n <= w->pdrv.size && random_one_in(&w->random, 3);
+	uint64_t table_gpa =
+		TABLES_GPA + TABLE_BYTES - DESC_BYTES * random_below(&w->random, n + 1);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct buffer *b = &w->buffers[i];
+		uint16_t flags = b->writable ? DESC_WRITE : 0,
+			 any = (uint16_t)random_next(&w->random);
+
+		if (!direct) /* flags but WRITE, and ids, are ignored in a table */
+			packed_desc_at(&w->pdrv, table_gpa, i, b->gpa, b->n_bytes,
+				       (uint16_t)(flags | (any & ~DESC_WRITE)), any);
+		else if (i + 1 < n)
+			packed_desc(&w->pdrv, b->gpa, b->n_bytes, flags | DESC_NEXT, any);
+		else
+			packed_desc(&w->pdrv, b->gpa, b->n_bytes, flags, id);
+	}
+	if (!direct)
+		packed_desc(&w->pdrv, table_gpa, n * DESC_BYTES, DESC_INDIRECT, id);
+}
+
 /* Offers the buffers: all direct, all in a table, or some before it. */
-static void offer(struct world *w)
+static void offer_split(struct world *w)
 {
 	uint32_t size = w->drv.size, n = w->n_buffers, n_direct;
 	struct buffer table;
@@ -249,13 +304,13 @@ static void take_and_serve(struct world *w)
 	struct blk_request req;
 	const char *fault;
 
-	assert_int_equal(vring_split_n_avail(&w->vr), 1);
-	assert_sound(vring_split_take(&w->vr, &w->guest.mem, &chain));
+	assert_int_equal(virtq_n_avail(&w->vq), 1);
+	assert_sound(virtq_take(&w->vq, &w->guest.mem, &chain));
 	assert_int_equal(chain.too_long, w->n_pieces > chain.n_iov_max);
 	if (chain.too_long) {
-		vring_split_untake(&w->vr);
+		virtq_untake(&w->vq, &chain);
 		chain = (struct chain){.iov = iov, .n_iov_max = CHAIN_IOV_BIG};
-		assert_sound(vring_split_take(&w->vr, &w->guest.mem, &chain));
+		assert_sound(virtq_take(&w->vq, &w->guest.mem, &chain));
 	}
 	assert_int_equal(chain.n_readable + chain.n_writable, w->n_pieces);
 	assert_int_equal(chain.readable_bytes, n_readable);
@@ -265,6 +320,9 @@ static void take_and_serve(struct world *w)
 	if (!fault)
 		serve(w, &req);
 	assert_same_memory(w);
+	virtq_put_used(&w->vq, chain.id, chain.n_slots, 1);
+	virtq_publish(&w->vq);
+	assert_int_equal(virtq_n_avail(&w->vq), 0);
 }
 
 static uint32_t round_now;
@@ -276,11 +334,15 @@ static void test_random_requests(void **state)
 	(void)state;
 	for (round_now = 1; round_now <= N_ROUNDS; round_now++) {
 		w.random.state = round_now * 0x9e3779b97f4a7c15ull;
+		w.vq = (struct virtq){.is_packed = round_now % 2};
 		make_memory(&w);
 		for (int i = 0; i < 3; i++) {
-			choose_buffers(&w, w.drv.size < 4 ? 8 : BUFFERS_MAX);
+			choose_buffers(&w, !w.vq.is_packed && w.drv.size < 4 ? 8 : BUFFERS_MAX);
 			write_header(&w);
-			offer(&w);
+			if (w.vq.is_packed)
+				offer_packed(&w);
+			else
+				offer_split(&w);
 			take_and_serve(&w);
 		}
 		drop_memory(&w);

@@ -145,7 +145,7 @@ static void test_indices_wrap(void **state)
 
 		driver_desc(&b->drv, head, BUF_GPA, 16, 0, 0);
 		assert_sound(bench_take(b, head));
-		assert_int_equal(b->chain.head, head);
+		assert_int_equal(b->chain.id, head);
 		assert_int_equal(vring_split_n_avail(&b->vr), 0);
 		vring_split_put_used(&b->vr, head, 0xabc00000u + i);
 		assert_int_equal(driver_used_idx(&b->drv), (uint16_t)(0xfffd + i));
@@ -232,7 +232,7 @@ static void test_untake(void **state)
 		assert_int_equal(vring_split_n_avail(&b->vr), 1);
 		assert_int_equal(b->vr.last_avail_idx, bases[i]);
 		assert_sound(vring_split_take(&b->vr, &b->guest.mem, &b->chain));
-		assert_int_equal(b->chain.head, 6);
+		assert_int_equal(b->chain.id, 6);
 		bench_assert_counts(b, 1, 16, 0, 0);
 		assert_int_equal(vring_split_n_avail(&b->vr), 0);
 	}

@@ -31,7 +31,7 @@ static void test_direct_chain(void **state)
 	driver_desc(&b->drv, 2, BUF_GPA + 0x100, 512, DESC_NEXT | DESC_WRITE, 7);
 	driver_desc(&b->drv, 7, BUF_GPA + 0x80, 1, DESC_WRITE, 0xffff);
 	assert_sound(bench_take(b, 5));
-	assert_int_equal(b->chain.head, 5);
+	assert_int_equal(b->chain.id, 5);
 	bench_assert_counts(b, 1, 16, 2, 513);
 	bench_assert_piece(b, 0, BUF_GPA, 16);
 	bench_assert_piece(b, 1, BUF_GPA + 0x100, 512);
@@ -64,7 +64,7 @@ static void test_indirect_chain(void **state)
 		driver_desc_at(&b->drv, TABLE_GPA, 2, FAR_GPA, 20, DESC_NEXT, 1);
 		driver_desc_at(&b->drv, TABLE_GPA, 1, BUF_GPA + 64, 5, DESC_WRITE, 0);
 		assert_sound(bench_take(b, 3));
-		assert_int_equal(b->chain.head, 3);
+		assert_int_equal(b->chain.id, 3);
 		bench_assert_counts(b, 2, 36, 1, 5);
 		bench_assert_piece(b, 0, BUF_GPA, 16);
 		bench_assert_piece(b, 1, FAR_GPA, 20);
@@ -285,10 +285,10 @@ static void test_indirect_chain_lengths(void **state)
 		assert_sound(bench_take(b, 0));
 		bench_assert_counts(b, good[i], good[i], 0, 0);
 	}
-	indirect_chain(b, VRING_SPLIT_SIZE_MAX);
+	indirect_chain(b, VRING_SIZE_MAX);
 	assert_sound(bench_take(b, 0));
 	bench_assert_counts(b, CHAIN_IOV_MAX, CHAIN_IOV_MAX, 0, 0);
-	indirect_chain(b, VRING_SPLIT_SIZE_MAX + 1);
+	indirect_chain(b, VRING_SIZE_MAX + 1);
 	assert_fault(bench_take(b, 0), "longer than the queue or loops");
 }
 

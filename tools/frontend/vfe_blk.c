@@ -91,14 +91,17 @@ int vfe_blk_make_rings(struct vfe_blk *blk)
 		.region = blk->opts.ring_region,
 		.align = blk->opts.ring_align,
 		.event_idx = usable & (1ull << VIRTIO_RING_F_EVENT_IDX),
+		.packed = usable & (1ull << VIRTIO_F_RING_PACKED),
 	};
 	int rc;
 
 	rc = vfe_mem_init(&blk->mem, blk->opts.regions, blk->opts.n_regions);
 	while (!rc && blk->n_rings < blk->opts.n_queues) {
 		rc = vfe_ring_init(&blk->ring[blk->n_rings], &blk->mem, &ring_opts);
-		if (!rc)
+		if (!rc) {
+			blk->base[blk->n_rings] = vfe_ring_start_base(&blk->ring[blk->n_rings], 0);
 			blk->n_rings++;
+		}
 	}
 	return rc ? rc : vfe_order_steps[blk->opts.order].announce(blk);
 }
@@ -132,7 +135,7 @@ int vfe_blk_open(struct vfe_blk *blk, const struct vfe_blk_opts *opts)
 	return rc;
 }
 
-int vfe_blk_stop(struct vfe_blk *blk, uint16_t *ret_base)
+int vfe_blk_stop(struct vfe_blk *blk, uint32_t *ret_base)
 {
 	uint16_t n = blk->n_active;
 	int rc = vfe_order_steps[blk->opts.order].stop(blk);

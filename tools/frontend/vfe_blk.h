@@ -40,7 +40,8 @@
 
 enum vfe_order { VFE_ORDER_QEMU, VFE_ORDER_SPDK, VFE_ORDER_BLKIO, VFE_ORDER_MINIMAL };
 
-/* Every feature of virtio 1.2 that this front end knows how to use. */
+/* Every feature of virtio 1.2 that this front end knows how to use, but for RING_PACKED, which is
+ * another ring and not one more thing that a ring can do. */
 #define VFE_FEATURES_ALL                                                                           \
 	((1ull << VIRTIO_F_VERSION_1) | (1ull << VIRTIO_RING_F_INDIRECT_DESC) |                    \
 	 (1ull << VIRTIO_RING_F_EVENT_IDX) | (1ull << VIRTIO_BLK_F_SIZE_MAX) |                     \
@@ -80,7 +81,7 @@ struct vfe_blk {
 	struct vfe_ring ring[VFE_QUEUES_MAX];
 	uint16_t n_rings;              /* made */
 	uint16_t n_active;             /* started at this moment */
-	uint16_t base[VFE_QUEUES_MAX]; /* for the next start; what the last stop was given */
+	uint32_t base[VFE_QUEUES_MAX]; /* for the next start; what the last stop was given */
 	bool regions_sent;             /* by ADD_MEM_REG, which is not repeated at a restart */
 	int err_fd;
 };
@@ -105,7 +106,7 @@ int vfe_blk_open(struct vfe_blk *blk, const struct vfe_blk_opts *opts);
  * what the used ring stands at once all requests have ended: -EPROTO if it lies outside of [used,
  * avail]. `ret_base` may be NULL, else it has room for the started queues.
  */
-int vfe_blk_stop(struct vfe_blk *blk, uint16_t *ret_base);
+int vfe_blk_stop(struct vfe_blk *blk, uint32_t *ret_base);
 
 /* Hang up and free everything; `blk` may be used again. Also right after a failed step. */
 void vfe_blk_close(struct vfe_blk *blk);

@@ -124,18 +124,15 @@ static int send_mem_table_and_sync(struct vfe_blk *blk)
 
 static int get_base(struct vfe_blk *blk, uint16_t q)
 {
-	struct vfe_ring *ring = &blk->ring[q];
-	uint16_t used_idx = __atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE);
 	uint32_t base;
 	int rc;
 
 	rc = vfe_conn_get_vring_base(&blk->conn, q, &base);
 	if (rc)
 		return rc;
-	if (base > UINT16_MAX ||
-	    (uint16_t)(base - used_idx) > (uint16_t)(ring->published_idx - used_idx))
+	if (!vfe_ring_base_ok(&blk->ring[q], base))
 		return -EPROTO;
-	blk->base[q] = (uint16_t)base;
+	blk->base[q] = base;
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Driver side of a split virtqueue. Little-endian hosts only, as VIRTIO_F_VERSION_1 on x86.
+ * Driver side of a virtqueue; what a packed one does differently is in vfe_ring_packed.c. Here are
+ * split ones. Little-endian hosts only, as VIRTIO_F_VERSION_1 on x86.
  *
  * Ordering (virtio 1.2, 2.7.13 and 2.7.14): avail->idx is stored with release, after the entries; a
  * full barrier stands between that store and the load of avail_event/used->flags, and between the
@@ -8,6 +9,7 @@
  * acquire, before the entries.
  */
 #include "vfe_ring.h"
+#include "vfe_ring_packed.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -58,7 +60,8 @@ int vfe_ring_init(struct vfe_ring *ring, struct vfe_mem *mem, const struct vfe_r
 {
 	int rc;
 
-	if (opts->size == 0 || opts->size > VFE_RING_SIZE_MAX || (opts->size & (opts->size - 1)))
+	if (opts->size == 0 || opts->size > VFE_RING_SIZE_MAX ||
+	    (!opts->packed && (opts->size & (opts->size - 1))))
 		return -EINVAL;
 	memset(ring, 0, sizeof(*ring));
 	ring->mem = mem;
@@ -72,7 +75,7 @@ int vfe_ring_init(struct vfe_ring *ring, struct vfe_mem *mem, const struct vfe_r
 	else if (!ring->slot || !ring->free_desc)
 		rc = -ENOMEM;
 	else
-		rc = alloc_rings(ring);
+		rc = opts->packed ? vfe_packed_alloc(ring) : alloc_rings(ring);
 	if (rc) {
 		vfe_ring_fini(ring);
 		return rc;
@@ -94,13 +97,27 @@ void vfe_ring_fini(struct vfe_ring *ring)
 	memset(ring, 0, sizeof(*ring));
 }
 
-void vfe_ring_reset(struct vfe_ring *ring, uint16_t base)
+static void reset_split(struct vfe_ring *ring, uint16_t base)
 {
-	uint16_t size = ring->opts.size, i;
+	uint16_t size = ring->opts.size;
 
 	memset(ring->desc, 0, 16u * size);
 	memset(ring->avail, 0, 6u + 2u * size);
 	memset(ring->used, 0, 6u + 8u * size);
+	ring->avail->idx = base;
+	ring->used->idx = base;
+	if (ring->opts.event_idx)
+		*used_event(ring) = base;
+}
+
+void vfe_ring_reset(struct vfe_ring *ring, uint16_t base)
+{
+	uint16_t size = ring->opts.size, i;
+
+	if (ring->opts.packed)
+		vfe_packed_reset(ring, base);
+	else
+		reset_split(ring, base);
 	memset(ring->slot, 0, size * sizeof(*ring->slot));
 	for (i = 0; i < size; i++)
 		ring->free_desc[i] = (uint16_t)(size - 1 - i);
@@ -109,10 +126,6 @@ void vfe_ring_reset(struct vfe_ring *ring, uint16_t base)
 	ring->published_idx = base;
 	ring->kicked_idx = base;
 	ring->used_idx = base;
-	ring->avail->idx = base;
-	ring->used->idx = base;
-	if (ring->opts.event_idx)
-		*used_event(ring) = base;
 	vfe_ring_drain_calls(ring);
 }
 
@@ -144,6 +157,8 @@ int vfe_ring_add(struct vfe_ring *ring, const struct vfe_seg *seg, unsigned int 
 	uint16_t head, at;
 	unsigned int i;
 
+	if (ring->opts.packed)
+		return vfe_packed_add(ring, seg, n_segs, token);
 	if (n_segs == 0 || !token)
 		return -EINVAL;
 	if (n_segs > ring->n_free)
@@ -167,6 +182,8 @@ int vfe_ring_add_indirect(struct vfe_ring *ring, const struct vfe_seg *seg, unsi
 	unsigned int i;
 	uint16_t head;
 
+	if (ring->opts.packed)
+		return vfe_packed_add_indirect(ring, seg, n_segs, token);
 	if (n_segs == 0 || !token)
 		return -EINVAL;
 	if (n_segs > ring->opts.n_indirect || ring->n_free == 0)
@@ -188,6 +205,10 @@ bool vfe_ring_publish(struct vfe_ring *ring)
 	if (ring->next_avail_idx == ring->published_idx)
 		return false;
 	ring->published_idx = ring->next_avail_idx;
+	if (ring->opts.packed) {
+		vfe_packed_publish(ring);
+		return true;
+	}
 	/* Partner: the device's acquire load of avail->idx. */
 	__atomic_store_n(&ring->avail->idx, ring->published_idx, __ATOMIC_RELEASE);
 	return true;
@@ -210,6 +231,8 @@ static bool kick_wanted(struct vfe_ring *ring)
 
 	/* Partner: the device's barrier between avail_event/used->flags and avail->idx. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (ring->opts.packed)
+		return vfe_packed_kick_wanted(ring);
 	if (!ring->opts.event_idx)
 		return !(__atomic_load_n(&ring->used->flags, __ATOMIC_RELAXED) &
 			 VRING_USED_F_NO_NOTIFY);
@@ -246,15 +269,17 @@ static void free_chain(struct vfe_ring *ring, uint16_t head)
 	ring->slot[head].token = NULL;
 }
 
-/* Entries in the used ring that were not taken. Partner: the device's release of used->idx. */
-static uint16_t n_pending(struct vfe_ring *ring)
+/* Partner: the device's release of used->idx. */
+uint16_t vfe_ring_n_pending(const struct vfe_ring *ring)
 {
+	if (ring->opts.packed)
+		return vfe_packed_n_pending(ring);
 	return (uint16_t)(__atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE) - ring->used_idx);
 }
 
-int vfe_ring_poll(struct vfe_ring *ring, struct vfe_used *ret_used)
+static int poll_split(struct vfe_ring *ring, struct vfe_used *ret_used)
 {
-	uint16_t n = n_pending(ring);
+	uint16_t n = vfe_ring_n_pending(ring);
 	struct vring_used_elem elem;
 
 	if (n == 0)
@@ -268,14 +293,50 @@ int vfe_ring_poll(struct vfe_ring *ring, struct vfe_used *ret_used)
 	ret_used->head = (uint16_t)elem.id;
 	ret_used->n_bytes = elem.len;
 	free_chain(ring, (uint16_t)elem.id);
-	ring->used_idx++;
-	ring->counters.n_used++;
 	return 1;
+}
+
+int vfe_ring_poll(struct vfe_ring *ring, struct vfe_used *ret_used)
+{
+	int rc = ring->opts.packed ? vfe_packed_poll(ring, ret_used) : poll_split(ring, ret_used);
+
+	if (rc > 0) {
+		ring->used_idx++;
+		ring->counters.n_used++;
+	}
+	return rc;
+}
+
+uint32_t vfe_ring_expected_base(const struct vfe_ring *ring)
+{
+	if (ring->opts.packed)
+		return vfe_packed_expected_base(ring);
+	return __atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE);
+}
+
+bool vfe_ring_base_ok(const struct vfe_ring *ring, uint32_t base)
+{
+	uint16_t used_idx;
+
+	if (ring->opts.packed)
+		return vfe_packed_base_ok(ring, base);
+	used_idx = __atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE);
+	return base <= UINT16_MAX &&
+	       (uint16_t)(base - used_idx) <= (uint16_t)(ring->published_idx - used_idx);
+}
+
+uint32_t vfe_ring_start_base(const struct vfe_ring *ring, uint16_t base)
+{
+	uint32_t idx = base % ring->opts.size;
+
+	return ring->opts.packed ? 0x80008000u | idx | idx << 16 : base;
 }
 
 void vfe_ring_interrupts(struct vfe_ring *ring, bool on)
 {
-	if (ring->opts.event_idx) {
+	if (ring->opts.packed) {
+		vfe_packed_interrupts(ring, on);
+	} else if (ring->opts.event_idx) {
 		/* Left half the index space behind, used_event is not reached soon. */
 		uint16_t event = on ? ring->used_idx : (uint16_t)(ring->used_idx - 0x8000);
 
@@ -286,6 +347,15 @@ void vfe_ring_interrupts(struct vfe_ring *ring, bool on)
 	}
 	/* Partner: the device's barrier between used->idx and used_event/avail->flags. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+void vfe_ring_interrupt_at(struct vfe_ring *ring, uint16_t n_ahead)
+{
+	if (ring->opts.packed)
+		vfe_packed_interrupt_at(ring, n_ahead);
+	else
+		__atomic_store_n(used_event(ring), (uint16_t)(ring->used_idx + n_ahead),
+				 __ATOMIC_SEQ_CST);
 }
 
 uint64_t vfe_ring_drain_calls(struct vfe_ring *ring)
@@ -305,7 +375,7 @@ int vfe_ring_wait(struct vfe_ring *ring, int timeout_ms)
 	int64_t left_ms;
 
 	vfe_ring_interrupts(ring, true);
-	while (n_pending(ring) == 0) {
+	while (vfe_ring_n_pending(ring) == 0) {
 		ring->counters.n_waits++;
 		left_ms = deadline_ms - vfe_now_ms();
 		if (poll(&pfd, 1, left_ms > 0 ? (int)left_ms : 0) < 0 && errno != EINTR)
@@ -315,7 +385,7 @@ int vfe_ring_wait(struct vfe_ring *ring, int timeout_ms)
 			continue;
 		if (vfe_now_ms() < deadline_ms)
 			continue;
-		if (n_pending(ring) == 0)
+		if (vfe_ring_n_pending(ring) == 0)
 			return -ETIMEDOUT;
 		ring->counters.n_lost++;
 		return -EIO;

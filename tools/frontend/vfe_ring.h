@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A split virtqueue, driver side (virtio 1.2, 2.7). The rings lie in guest memory; chains are made
- * of any list of segments, direct or in an indirect table. Notifications follow the specification
- * in both directions, with EVENT_IDX or with the two flags, and are counted.
+ * A virtqueue, driver side: split (virtio 1.2, 2.7) or packed (2.8), behind the same functions. The
+ * rings lie in guest memory; chains are made of any list of segments, direct or in an indirect
+ * table. Notifications follow the specification in both directions, with EVENT_IDX or with the
+ * flags, and are counted.
  *
  * One thread uses a ring. The fields of struct vfe_ring may be read by anyone; the tests that play
- * a hostile driver also write through `desc`, `avail` and `used`.
+ * a hostile driver also write through `desc`, `avail` and `used`, or `packed.desc`.
  */
 #ifndef VFE_RING_H
 #define VFE_RING_H
@@ -26,15 +27,16 @@ struct vfe_seg {
 };
 
 struct vfe_ring_opts {
-	uint16_t size;       /* a power of two, 1..VFE_RING_SIZE_MAX */
+	uint16_t size;       /* 1..VFE_RING_SIZE_MAX; of a split ring a power of two */
 	uint16_t n_indirect; /* longest indirect table; 0: no indirect tables */
 	unsigned int region; /* the memory region for the three rings */
 	uint16_t align;      /* of each of the three, a power of two; 0: no more than they need */
 	bool event_idx;      /* VIRTIO_F_EVENT_IDX was negotiated */
+	bool packed;         /* VIRTIO_F_RING_PACKED was negotiated */
 };
 
 struct vfe_slot {
-	void *token;     /* NULL while no chain starts here */
+	void *token;     /* NULL while no chain starts here, or has this id */
 	uint16_t n_desc; /* descriptors of the ring that the chain holds */
 };
 
@@ -47,6 +49,26 @@ struct vfe_ring_counters {
 	uint64_t n_used;
 };
 
+/* A place in a packed ring: descriptor and wrap counter. */
+struct vfe_pos {
+	uint16_t idx;
+	bool wrap;
+};
+
+/* What only a packed ring has. */
+struct vfe_packed {
+	struct vring_packed_desc *desc; /* and one more behind the ring, as bait */
+	struct vring_packed_desc_event *driver_event;
+	const struct vring_packed_desc_event *device_event;
+	struct vfe_pos next;      /* behind the last chain added */
+	struct vfe_pos first;     /* of the chains that are not published */
+	uint16_t first_flags;     /* the flags of its first descriptor, to be written last */
+	struct vfe_pos published; /* what the device may see of `next` */
+	struct vfe_pos kicked;    /* `published` at the last decision on a kick */
+	struct vfe_pos used;      /* where the next used descriptor comes */
+	uint16_t n_free_desc;
+};
+
 struct vfe_ring {
 	struct vfe_mem *mem;
 	struct vfe_ring_opts opts;
@@ -54,9 +76,11 @@ struct vfe_ring {
 	struct vring_desc *desc; /* and one more behind the table, as bait for a bad index */
 	struct vring_avail *avail;
 	struct vring_used *used;
-	struct vfe_slot *slot; /* by head */
-	uint16_t *free_desc;   /* a stack of the descriptors that are free */
+	struct vfe_packed packed; /* in place of these three */
+	struct vfe_slot *slot;    /* by head, or by id */
+	uint16_t *free_desc;      /* a stack of the descriptors, or ids, that are free */
 	uint16_t n_free;
+	/* Chains so far, modulo 2^16; in a split ring they are its indices. */
 	uint16_t next_avail_idx; /* behind the last chain added */
 	uint16_t published_idx;  /* what the device sees as avail->idx */
 	uint16_t kicked_idx;     /* published_idx at the last decision on a kick */
@@ -77,7 +101,8 @@ void vfe_ring_fini(struct vfe_ring *ring);
 
 /*
  * Forget every chain and start again at index `base`, as a driver does after a device reset: the
- * rings are cleared, both of their indices stand at `base`. Only while the device is stopped.
+ * rings are cleared, both of their indices stand at `base` (a packed ring's at descriptor `base`
+ * with wrap counters of 1). Only while the device is stopped.
  */
 void vfe_ring_reset(struct vfe_ring *ring, uint16_t base);
 
@@ -92,7 +117,7 @@ int vfe_ring_add_indirect(struct vfe_ring *ring, const struct vfe_seg *seg, unsi
 			  void *token);
 
 /*
- * Put `head` into the avail ring as it is, even when it names no chain: for broken rings. Not
+ * Put `head` into the avail ring as it is, even when it names no chain: for broken split rings. Not
  * visible before vfe_ring_publish().
  */
 void vfe_ring_offer(struct vfe_ring *ring, uint16_t head);
@@ -119,14 +144,34 @@ int vfe_ring_wait(struct vfe_ring *ring, int timeout_ms);
 
 /*
  * Ask for no interrupts (polling) or for interrupts again. Without EVENT_IDX this is the
- * VRING_AVAIL_F_NO_INTERRUPT flag; with it, used_event is put half the index space behind.
+ * VRING_AVAIL_F_NO_INTERRUPT flag; with it, used_event is put half the index space behind. A packed
+ * ring has flags for all three.
  */
 void vfe_ring_interrupts(struct vfe_ring *ring, bool on);
+
+/* With EVENT_IDX: ask for one interrupt, when the entry behind the next `n_ahead` ones is used; in
+ * a packed ring these are descriptors. */
+void vfe_ring_interrupt_at(struct vfe_ring *ring, uint16_t n_ahead);
 
 /* Interrupts that wait in the call descriptor now; they count as received. */
 uint64_t vfe_ring_drain_calls(struct vfe_ring *ring);
 
-/* Chains that the device has not returned. */
+/* Chains that the device has not returned, or that were not taken from the ring. */
 uint16_t vfe_ring_in_flight(const struct vfe_ring *ring);
+
+/* Entries that the device has returned and that were not taken. */
+uint16_t vfe_ring_n_pending(const struct vfe_ring *ring);
+
+/*
+ * What GET_VRING_BASE must say when the device has ended all that it took: where its used entries
+ * end, in the format of the message.
+ */
+uint32_t vfe_ring_expected_base(const struct vfe_ring *ring);
+
+/* Is `base` a place between the device's last used entry and the last chain published? */
+bool vfe_ring_base_ok(const struct vfe_ring *ring, uint32_t base);
+
+/* What a ring that starts at `base` (vfe_ring_reset()) has to send as SET_VRING_BASE. */
+uint32_t vfe_ring_start_base(const struct vfe_ring *ring, uint16_t base);
 
 #endif

@@ -137,13 +137,15 @@ class Machine:
         with open("console.log", errors="replace") as f:
             return f.read()
 
-    def plug(self, name):
-        """Plugs a disk in; its guest device is there when this returns."""
+    def plug(self, name, **properties):
+        """Plugs a disk in, with properties of QEMU's device; its guest device is there when this
+        returns."""
         address = {"type": "unix", "data": {"path": self._backend.socket(name)}}
         self.qmp.execute("chardev-add", id=f"chr-{name}", backend={
             "type": "socket", "data": {"addr": address, "server": False, "reconnect": 1}})
         self.qmp.execute("device_add", driver="vhost-user-blk-pci", id=name, chardev=f"chr-{name}",
-                         bus=f"rp{self._port_take(name)}", **{"num-queues": self._n_queues})
+                         bus=f"rp{self._port_take(name)}", **{"num-queues": self._n_queues},
+                         **properties)
         wait_until(lambda: self._has_device(name), f"the guest's device for {name}", 15, 0.2)
 
     def _has_device(self, name):

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pure/vring_desc.h"
+
+const char *desc_table_find(struct desc_table *ret, const struct guest_mem *mem, uint64_t gpa,
+			    uint32_t n_bytes, uint32_t *hint)
+{
+	if (n_bytes == 0 || n_bytes % VRING_DESC_BYTES)
+		return "an indirect table's length is not a multiple of 16";
+	*ret = (struct desc_table){
+		.host = guest_mem_near(mem, gpa, n_bytes, hint),
+		.gpa = gpa,
+		.n = n_bytes / VRING_DESC_BYTES,
+	};
+	if (!ret->host && guest_mem_split(mem, gpa, n_bytes, NULL, 0) < 0)
+		return "an indirect table is outside of the guest's memory";
+	return NULL;
+}
+
+bool desc_read_split(const struct guest_mem *mem, uint64_t gpa, struct desc_words *ret)
+{
+	struct iovec piece[GUEST_MEM_REGIONS_MAX];
+	int n = guest_mem_split(mem, gpa, VRING_DESC_BYTES, piece, ARRAY_LEN(piece));
+	uint8_t *to = (uint8_t *)ret;
+
+	for (int i = 0; i < n; i++) {
+		memcpy(to, piece[i].iov_base, piece[i].iov_len);
+		to += piece[i].iov_len;
+	}
+	return n > 0;
+}
+
+const char *chain_add_pieces(struct chain *c, const struct guest_mem *mem, uint64_t gpa,
+			     uint32_t n_bytes, bool writable)
+{
+	unsigned int n = (unsigned int)c->n_readable + c->n_writable;
+	int pieces = guest_mem_split(mem, gpa, n_bytes, &c->iov[n], c->n_iov_max - n);
+
+	if (pieces < 0)
+		return "a descriptor points outside of the guest's memory";
+	if ((unsigned int)pieces > c->n_iov_max - n) {
+		pieces = (int)(c->n_iov_max - n);
+		c->too_long = true;
+	}
+	if (!writable) {
+		c->n_readable = (uint16_t)(c->n_readable + pieces);
+		c->readable_bytes += n_bytes;
+		return NULL;
+	}
+	c->n_writable = (uint16_t)(c->n_writable + pieces);
+	c->writable_bytes += n_bytes;
+	c->last_writable = guest_mem_from_gpa(mem, gpa + n_bytes - 1, 1);
+	return NULL;
+}
