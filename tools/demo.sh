@@ -9,7 +9,7 @@ BUILD=$ROOT/build
 LOG=$BUILD/demo/log # of the last command that apt-get or the build was run with
 readonly ROOT BUILD LOG
 readonly BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkgconf
-	libdpdk-dev libjson-c-dev libaio-dev liburing-dev libcmocka-dev"
+	libdpdk-dev libjson-c-dev libaio-dev liburing-dev libcmocka-dev libfuse3-dev"
 readonly GUEST_PACKAGES="python3 qemu-system-x86 e2fsprogs"
 # Unpacked in the build folder by mkimage, not installed.
 readonly UNPACKED_PACKAGES="linux-image-cloud-amd64 busybox-static"

@@ -99,7 +99,7 @@ static unsigned int count_entries(const char *dir_name, const char *target)
 	return n;
 }
 
-/* A thread that ends while we look is none. */
+/* Ours, or the kernel's for io_uring. A thread that ends while we look is none. */
 static bool is_helper(const char *id)
 {
 	char path[96], name[32] = "";
@@ -111,7 +111,8 @@ static bool is_helper(const char *id)
 		name[0] = '\0';
 	if (f)
 		fclose(f);
-	return !name[0] || strcmp(name, "vhostd-offload\n") == 0;
+	return !name[0] || strcmp(name, "vhostd-offload\n") == 0 ||
+	       strncmp(name, "iou-wrk", 7) == 0;
 }
 
 /* Helpers of the stores stay for some seconds after their work, for the next. */

@@ -58,8 +58,8 @@ static void add_b(struct rig *r)
 	snprintf(r->disk.socket, sizeof(r->disk.socket), "%s/%s.sock", fx_backend()->td.dir,
 		 r->disk.name);
 	json_object_put(nb_call("device.add",
-				"{\"name\":\"%s\",\"backend\":\"aio\",\"path\":\"%s\"}",
-				r->disk.name, r->path));
+				"{\"name\":\"%s\",\"backend\":\"%s\",\"path\":\"%s\"}",
+				r->disk.name, td_kind_names[fx_kind()], r->path));
 }
 
 static void rig_open(struct rig *r)
@@ -173,8 +173,8 @@ static void *add_b_again(void *arg)
 	const struct rig *r = arg;
 	char params[256];
 
-	snprintf(params, sizeof(params), "{\"name\":\"%s\",\"backend\":\"aio\",\"path\":\"%s\"}",
-		 r->disk.name, r->path);
+	snprintf(params, sizeof(params), "{\"name\":\"%s\",\"backend\":\"%s\",\"path\":\"%s\"}",
+		 r->disk.name, td_kind_names[fx_kind()], r->path);
 	return (void *)(intptr_t)td_rpc(&fx_backend()->td, "device.add", params, NULL);
 }
 
