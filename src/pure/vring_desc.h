@@ -49,10 +49,12 @@ const char *chain_add_pieces(struct chain *chain, const struct guest_mem *mem, u
 
 /** Where a chain grows while it is walked: a local that lives in registers. */
 struct gather {
-	struct iovec *next, *end;        /* places for pieces */
-	struct iovec *writable;          /* the first writable one; NULL: none yet */
+	unsigned int n_pieces;
+	unsigned int n_readable; /* of them; GATHER_ALL_READABLE: no writable one has come */
 	const struct guest_region *near; /* where the last buffer was */
 };
+
+#define GATHER_ALL_READABLE UINT32_MAX
 
 /** A descriptor as it was read. Split: len, flags, next in `rest`; packed: len, id, flags. */
 struct desc_words {
@@ -101,12 +103,9 @@ static ALWAYS_INLINE bool desc_table_read(const struct desc_table *table,
 static ALWAYS_INLINE struct gather gather_begin(const struct chain *c, const struct guest_mem *mem,
 						uint32_t hint)
 {
-	struct iovec *writable = c->iov + c->n_readable;
-
 	return (struct gather){
-		.next = writable + c->n_writable,
-		.end = c->iov + c->n_iov_max,
-		.writable = c->writable_bytes ? writable : NULL,
+		.n_pieces = (unsigned int)c->n_readable + c->n_writable,
+		.n_readable = c->writable_bytes ? c->n_readable : GATHER_ALL_READABLE,
 		.near = &mem->regions[hint],
 	};
 }
@@ -114,10 +113,11 @@ static ALWAYS_INLINE struct gather gather_begin(const struct chain *c, const str
 static ALWAYS_INLINE void gather_end(const struct gather *g, struct chain *c,
 				     const struct guest_mem *mem, uint32_t *ret_hint)
 {
-	const struct iovec *writable = g->writable ? g->writable : g->next;
+	unsigned int n_readable =
+		g->n_readable == GATHER_ALL_READABLE ? g->n_pieces : g->n_readable;
 
-	c->n_readable = (uint16_t)(writable - c->iov);
-	c->n_writable = (uint16_t)(g->next - writable);
+	c->n_readable = (uint16_t)n_readable;
+	c->n_writable = (uint16_t)(g->n_pieces - n_readable);
 	*ret_hint = (uint32_t)(g->near - mem->regions);
 }
 
@@ -148,22 +148,22 @@ static ALWAYS_INLINE const char *gather_add(struct gather *g, struct chain *c,
 	uint64_t offset = gpa - g->near->gpa;
 	uint8_t *host;
 
-	if (unlikely(!writable && g->writable))
+	if (unlikely(!writable && g->n_readable != GATHER_ALL_READABLE))
 		return "a device-readable descriptor follows a device-writable one";
 	if (unlikely(offset >= g->near->size_bytes || n_bytes > g->near->size_bytes - offset ||
-		     n_bytes == 0 || g->next == g->end))
+		     n_bytes == 0 || g->n_pieces >= c->n_iov_max))
 		return gather_add_rarely(g, c, mem, gpa, n_bytes, writable);
 	host = g->near->host + offset;
-	*g->next = (struct iovec){host, n_bytes};
+	c->iov[g->n_pieces] = (struct iovec){host, n_bytes};
 	if (writable) {
-		if (!g->writable)
-			g->writable = g->next;
+		if (g->n_readable == GATHER_ALL_READABLE)
+			g->n_readable = g->n_pieces;
 		c->writable_bytes += n_bytes;
 		c->last_writable = host + n_bytes - 1;
 	} else {
 		c->readable_bytes += n_bytes;
 	}
-	g->next++;
+	g->n_pieces++;
 	return NULL;
 }
 
