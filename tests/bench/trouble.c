@@ -208,14 +208,13 @@ static int fail(int rc)
 	return 1;
 }
 
+/* The lines of standard input, up to its end. */
 static int obey(struct trouble *t, const struct trouble_kind *kind)
 {
 	int64_t start_ms;
 	char line[64];
-	int rc = kind->set_up(t);
+	int rc;
 
-	if (rc)
-		return fail(rc);
 	puts("ready");
 	while (!t->stdin_ended && read_line(line, sizeof(line))) {
 		if (strcmp(line, "go") != 0)
@@ -230,6 +229,16 @@ static int obey(struct trouble *t, const struct trouble_kind *kind)
 		print_done(t, kind, start_ms);
 	}
 	return 0;
+}
+
+static int make_trouble(struct trouble *t, const struct trouble_kind *kind)
+{
+	int rc = kind->set_up(t);
+
+	rc = rc ? fail(rc) : obey(t, kind);
+	vfe_io_fini(&t->io);
+	vfe_blk_close(&t->blk);
+	return rc;
 }
 
 int main(int argc, char **argv)
@@ -249,7 +258,7 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (rc == 0)
-		rc = obey(t, kind);
-	free(t); /* connection and memory end with the process */
+		rc = make_trouble(t, kind);
+	free(t);
 	return rc < 0 ? 0 : rc;
 }

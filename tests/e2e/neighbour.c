@@ -276,6 +276,7 @@ struct td_helper *nb_trouble(struct neighbour *nb, const struct td_disk *disk, c
 
 struct json_object *nb_call(const char *method, const char *format, ...)
 {
+	int64_t start_ms = vfe_now_ms(), took_ms;
 	struct json_object *object = NULL;
 	char params[512], text[256] = "";
 	va_list ap;
@@ -285,11 +286,13 @@ struct json_object *nb_call(const char *method, const char *format, ...)
 	vsnprintf(params, sizeof(params), format, ap);
 	va_end(ap);
 	rc = td_rpc(&fx_backend()->td, method, params, &object);
+	took_ms = vfe_now_ms() - start_ms;
 	if (rc && object) {
 		snprintf(text, sizeof(text), "%s", json_object_to_json_string(object));
 		json_object_put(object);
 	}
 	FX_ASSERT(rc == 0, "%s %s: %d %s", method, params, rc, text);
+	FX_ASSERT(took_ms < NB_BOUND_MS, "%s %s took %d ms", method, params, (int)took_ms);
 	return object;
 }
 

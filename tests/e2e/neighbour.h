@@ -72,7 +72,7 @@ struct td_helper *nb_helper(struct neighbour *nb, unsigned int which, const char
 struct td_helper *nb_trouble(struct neighbour *nb, const struct td_disk *disk, const char *kind,
 			     const char *const *options);
 
-/* A request that must succeed; the result is the caller's to put. */
+/* A request that must succeed, within NB_BOUND_MS; the result is the caller's to put. */
 struct json_object *nb_call(const char *method, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

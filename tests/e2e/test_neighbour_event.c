@@ -178,7 +178,9 @@ static void worker_takes_long(const char *what)
 	td_helper_kill(b);
 	wait_held(true);
 	del_b(disk);
-	nb_goes_on(nb);
+	nb_a_is_served(nb);
+	nb_c_lives(nb, true);
+	FX_ASSERT(is_held(), "the hold was over before");
 	wait_held(false);
 	nb_wait_state(disk->name, "", NULL);
 	fx_disk_gone(disk);
