@@ -359,6 +359,7 @@ def test_requests_that_are_never_answered():
         with Disk() as disk, perf_run.running(disk.socket, "--wait", wait) as process:
             disk.wait_load()
             disk.daemon.signal(signal.SIGSTOP)
+            time.sleep(0.5)  # all that was answered has been sent again
             process.send_signal(signal.SIGINT)
             if wait == "block":
                 time.sleep(0.2)
