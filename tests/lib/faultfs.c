@@ -412,14 +412,23 @@ static int serve(struct faultfs *fs, char *program)
 	_exit(rc ? 1 : 0); /* somebody has unmounted it */
 }
 
+static void on_signal(int number)
+{
+	(void)number; /* waitpid() returns */
+}
+
 /* The child serves; the parent is there to unmount when the child is gone, in whatever way. */
 static int guard(pid_t child, const char *mountpoint)
 {
+	const struct sigaction action = {.sa_handler = on_signal};
 	pid_t unmounter;
 	int status = 0;
 
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
+		kill(child, SIGKILL);
 	if (umount2(mountpoint, MNT_DETACH) && errno == EPERM) {
 		unmounter = fork();
 		if (unmounter == 0) {
