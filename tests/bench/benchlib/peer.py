@@ -12,7 +12,7 @@ import time
 
 from . import report
 from .probe import Probe
-from .process import LCORE_CPU, OTHER_CPU, BenchError, Lines, pinned, spin
+from .process import LCORE_CPU, OTHER_CPU, BenchError, Lines, pinned
 
 GIB = 1 << 30
 
@@ -107,7 +107,7 @@ class PeerRig:
         self.export("B")
         self.front_end = Lines([f"{self.build}/tests/bench/bench-trouble",
                                 *(arg.format(memory=self.memory) for arg in kind.arguments),
-                                "--socket", self.path("B.sock")])
+                                "--socket", self.path("B.sock")], gives_way=True)
         self.front_end.expect("ready", 300.0)
         self.front_end.send("go")
         self.front_end.expect("running")
@@ -158,15 +158,15 @@ class PeerRig:
                 "turn_us": None, "turn_cause": None, "control_ms": None, "control_held_ms": {}}
 
     @classmethod
-    def run(cls, options, kind, depth):
-        noise = spin(options.build, min(options.seconds, 2.0))
+    def run(cls, options, noise, kind, depth):
+        noise.listen(min(options.seconds, 2.0))
         rig = cls(options)
         try:
             rig.start()
             row = rig.measure(kind, depth)
         finally:
             rig.close()
-        row["noise_us"] = noise[LCORE_CPU]["gap_max_us"]
+        row["noise_us"] = noise.listen(min(options.seconds, 2.0))
         row["verdict"] = report.verdict(row)
         return row
 

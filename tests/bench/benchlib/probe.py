@@ -15,7 +15,7 @@ class Probe:
     def __init__(self, build, socket_path, depth):
         self.perf = Lines([f"{build}/tools/vhostperf/vhostperf", socket_path, "--rw", "randread",
                            "--bs", "4k", "--depth", str(depth), "--wait", "poll", "--phases",
-                           "--json"], cpu=OTHER_CPU, nice=-20)
+                           "--json"], cpu=OTHER_CPU, gives_way=True)
 
     def end_phase(self, name):
         """Ends the phase that runs: its figures."""

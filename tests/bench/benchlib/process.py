@@ -22,26 +22,26 @@ class BenchError(Exception):
     """Something that a measurement rests on did not happen."""
 
 
-def pinned(cpu, nice=0):
-    """A preexec_fn: this CPU, and SIGKILL with the parent."""
+def pinned(cpu, gives_way=False):
+    """A preexec_fn: this CPU, and SIGKILL with the parent. What gives way runs when nobody else
+    wants the CPU: a loop that polls would keep a control plane on the same CPU waiting for ticks."""
     def prepare():
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if cpu is not None:
-            os.sched_setaffinity(0, {cpu})
-        if nice:
-            os.nice(nice)
+        os.sched_setaffinity(0, {cpu})
+        if gives_way:
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     return prepare
 
 
 class Lines:
     """A child that is talked to line by line on its standard input and output."""
 
-    def __init__(self, command, cpu=OTHER_CPU, nice=0):
+    def __init__(self, command, cpu=OTHER_CPU, gives_way=False):
         self.command = command
         self.errors = tempfile.TemporaryFile()  # pylint: disable=consider-using-with
         self.child = subprocess.Popen(  # pylint: disable=consider-using-with
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-            preexec_fn=pinned(cpu, nice))
+            preexec_fn=pinned(cpu, gives_way))
         self.rest = b""
 
     def send(self, line):
@@ -97,9 +97,28 @@ class Lines:
         return self.child.returncode
 
 
-def spin(build, seconds):
-    """The noise floor: what a pinned loop on each of both CPUs sees, worst of the two."""
-    out = subprocess.run([f"{build}/tests/bench/bench-spin", f"{OTHER_CPU},{LCORE_CPU}",
-                          str(seconds)], capture_output=True, text=True, check=True).stdout
-    cpus = {row["cpu"]: row for row in map(json.loads, out.splitlines())}
-    return cpus
+class Noise:
+    """What the machine itself takes away, by pinned loops on both CPUs while nothing else runs: the
+    longest gap on the lcore's CPU so far."""
+
+    def __init__(self, build):
+        self.build = build
+        self.seconds = 0.0
+        self.longest_us = 0.0
+        self.lost_percent = 0.0
+
+    def listen(self, seconds):
+        """For so long. Returns the longest gap of all times that were listened to."""
+        out = subprocess.run([f"{self.build}/tests/bench/bench-spin",
+                              f"{OTHER_CPU},{LCORE_CPU}", str(seconds)],
+                             capture_output=True, text=True, check=True).stdout
+        for row in map(json.loads, out.splitlines()):
+            if row["cpu"] == LCORE_CPU:
+                self.longest_us = max(self.longest_us, row["gap_max_us"])
+                self.lost_percent = max(self.lost_percent, row["lost_percent"])
+        self.seconds += seconds
+        return self.longest_us
+
+    def describe(self):
+        return (f"Noise: in {self.seconds:.0f} s a loop that did nothing on the lcore's CPU lost "
+                f"{self.lost_percent:.1f} % of its time, {self.longest_us:.0f} us at once")

@@ -24,7 +24,7 @@ def verdict(row):
     allowed = max(quiet["gap_net_max_us"], noise_us) + GAP_ALLOWED_US
     if busy["gap_net_max_us"] > allowed:
         bad.append(f"gap {busy['gap_net_max_us']:.0f} > {allowed:.0f} us")
-    allowed = max(TURN_ALLOWED_US, noise_us + TURN_ALLOWED_US / 2)
+    allowed = TURN_ALLOWED_US + noise_us
     if row["turn_us"] is not None and row["turn_us"] > allowed:
         bad.append(f"turn {row['turn_us']:.0f} > {allowed:.0f} us ({row['turn_cause']})")
     for name, ms in (row["control_ms"] or {}).items():

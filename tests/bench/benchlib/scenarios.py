@@ -38,8 +38,8 @@ class Scenario:
         """Starts a part of bench-trouble on B; it is set up when this returns."""
         command = [f"{self.rig.build}/tests/bench/bench-trouble", part, "--socket",
                    self.rig.daemon.path("B.sock"), *map(str, args)]
-        self.front_end = Lines(command)
-        self.front_end.expect("ready", 120.0)
+        self.front_end = Lines(command, gives_way=True)
+        self.front_end.expect("ready", 300.0)
 
     def begin(self):
         self.front_end.send("go")
