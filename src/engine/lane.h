@@ -23,9 +23,12 @@ struct lane {
 	struct lcore *lcore;
 	uint32_t device;   /* the disk's number, for turn_cause */
 	uint64_t idle_tsc; /* a queue that was idle for so long goes to sleep; UINT64_MAX: never */
+	uint64_t quick_tsc, slow_tsc; /* of a turn: fewer and more cycles change fetch_max */
 	/* lcore's */
 	struct queue *queues; /* attached ones */
 	enum lane_place place;
+	uint32_t
+		fetch_max; /* requests taken from a queue in a turn: adapts to how long they take */
 	uint64_t last_tsc; /* the last turn in which there was something */
 	struct lane *next; /* of those in the same place */
 };

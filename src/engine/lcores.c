@@ -12,12 +12,15 @@
 #include "engine/mbox.h"
 #include "engine/signaller.h"
 
-#define SLOW_US 50
-#define LOOK_US 50 /* a kick waits for so long at most while other queues are polled */
+#define SLOW_US            50
+#define TSC_PER_US_UNKNOWN 10000 /* without EAL, in tests: more than any CPU has */
+#define LOOK_US            50 /* a kick waits for so long at most while other queues are polled */
 
 uint64_t lcore_tsc_of_us(uint64_t us)
 {
-	return us * (rte_get_tsc_hz() / 1000000);
+	uint64_t per_us = rte_get_tsc_hz() / 1000000;
+
+	return per_us ? us * per_us : us * TSC_PER_US_UNKNOWN;
 }
 
 int lcores_new(const struct lcore_set *set, bool sleeps_empty, struct lcores **ret_lcores,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * A disk in memory: a memfd, mapped once into address space that was reserved for growth, so that
- * it never moves under an lcore. An lcore copies at most TURN_BYTES for each reap, so that large
+ * it never moves under an lcore. An lcore copies at most TURN_BYTES for each reap, and begins no
+ * piece after TURN_US (pages that were never touched take many times as long), so that large
  * requests don't hold up other devices; large discards go to a helper. There is nothing behind it
  * that a flush could reach: FLUSH succeeds at once, and nothing outlives the daemon.
  */
@@ -13,10 +14,14 @@
 #include <unistd.h>
 
 #include "base/unmap.h"
+#include "engine/lcore.h"
 #include "engine/offload.h"
 #include "engine/store_kinds.h"
+#include "engine/turn.h"
 
 #define TURN_BYTES   (64u << 10)
+#define TURN_US      25
+#define PIECE_BYTES  (16u << 10) /* copied between two looks at the clock */
 #define PUNCH_BYTES  (1u << 20)
 #define RESERVED_MIN (64ull << 30)
 #define GROWTH       4 /* times the first size that may be reached at least */
@@ -28,6 +33,7 @@ struct malloc_store {
 	uint8_t *memory;
 	uint64_t reserved_bytes;
 	uint32_t block_size_bytes;
+	uint64_t turn_tsc; /* TURN_US */
 	struct offload_group offload;
 };
 
@@ -121,6 +127,7 @@ static int malloc_open(const struct store_params *params, struct store **ret_sto
 		.write_zeroes_max_bytes = STORE_RANGE_MAX_BYTES,
 	};
 	s->block_size_bytes = params->block_size_bytes;
+	s->turn_tsc = lcore_tsc_of_us(TURN_US);
 	atomic_init(&s->base.capacity_bytes, size);
 	if (make_memory(s, size, err)) {
 		free(s);
@@ -269,18 +276,18 @@ static unsigned int malloc_reap(struct store_channel *channel, struct store_io *
 {
 	struct malloc_channel *ch = (struct malloc_channel *)channel;
 	const struct malloc_store *s = (const struct malloc_store *)channel->store;
-	uint64_t budget = TURN_BYTES;
+	uint64_t budget = TURN_BYTES, until_tsc = turn_now_tsc() + s->turn_tsc;
 	unsigned int n = 0;
 
 	role_assert(&role_lcore);
 	take_offloaded(ch);
 	while (n < n_max && ch->ended.head)
 		ret_ios[n++] = io_fifo_get(&ch->ended);
-	while (n < n_max && ch->waiting.head && budget > 0) {
+	while (n < n_max && ch->waiting.head && budget > 0 && turn_now_tsc() < until_tsc) {
 		struct store_io *io = ch->waiting.head;
 
 		if (io->op != STORE_FLUSH)
-			budget -= copy_some(s, io, budget);
+			budget -= copy_some(s, io, budget < PIECE_BYTES ? budget : PIECE_BYTES);
 		if (io->op == STORE_FLUSH || priv(io)->n_done == io->n_bytes)
 			ret_ios[n++] = io_fifo_get(&ch->waiting);
 	}

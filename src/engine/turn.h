@@ -81,6 +81,12 @@ struct turn_clock {
 	struct turn_span spans[TURN_SPANS_MAX];
 };
 
+/** Now, for a piece of work that looks after its own length. */
+static inline uint64_t turn_now_tsc(void)
+{
+	return rte_rdtsc();
+}
+
 static inline void turn_begin(struct turn_clock *clock, uint64_t now_tsc,
 			      struct turn_trace *trace) IN_LCORE
 {
@@ -95,8 +101,9 @@ static inline void turn_begin(struct turn_clock *clock, uint64_t now_tsc,
 void turn_add_span(struct turn_clock *clock, struct turn_cause cause, uint32_t n,
 		   uint64_t tsc) IN_LCORE;
 
-/** A piece of work has ended: what was done since the last one. */
-static inline void turn_mark(struct turn_clock *clock, struct turn_cause cause, uint32_t n) IN_LCORE
+/** A piece of work has ended: what was done since the last one. Returns the cycles it took. */
+static inline uint64_t turn_mark(struct turn_clock *clock, struct turn_cause cause,
+				 uint32_t n) IN_LCORE
 {
 	uint64_t now = rte_rdtsc(), tsc = now - clock->last_tsc;
 
@@ -107,6 +114,7 @@ static inline void turn_mark(struct turn_clock *clock, struct turn_cause cause, 
 	if (unlikely(clock->trace != NULL))
 		turn_add_span(clock, cause, n, tsc);
 	clock->last_tsc = now;
+	return tsc;
 }
 
 /** The same, for pieces that are told apart only while somebody traces. */

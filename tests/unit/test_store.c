@@ -206,7 +206,7 @@ static void test_malloc_turns(void **state)
 	disk_submit(&disk, ios, 1);
 	while (disk_reap(&disk, got, 4) == 0)
 		n_reaps++;
-	assert_int_equal(n_reaps, MIB / TURN_BYTES);
+	assert_true(n_reaps >= MIB / TURN_BYTES); /* more where copying takes long */
 	assert_int_equal(io.result, 0);
 	memset(buf, 0, MIB);
 	assert_int_equal(disk_read(&disk, 0, buf, MIB), 0);
