@@ -42,7 +42,7 @@ class Monitor:
             if "error" in answer:
                 raise BenchError(f"qemu-storage-daemon: {command}: {answer['error']['desc']}")
             if "return" in answer:
-                return
+                return answer["return"]
 
     def wait_event(self, name):
         while self.next_line().get("event") != name:
@@ -51,16 +51,6 @@ class Monitor:
     def close(self):
         self.file.close()
         self.sock.close()
-
-
-def pin_iothread(pid):
-    """The iothread is the one thread named "IO ...": to the lcore's CPU."""
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/comm", encoding="utf-8") as file:
-            if file.read().startswith("IO"):
-                os.sched_setaffinity(int(task), {LCORE_CPU})
-                return
-    raise BenchError("qemu-storage-daemon has no iothread")
 
 
 class PeerRig:
@@ -89,7 +79,8 @@ class PeerRig:
                 if time.monotonic() > deadline:
                     raise BenchError("qemu-storage-daemon does not start") from error
                 time.sleep(0.01)
-        pin_iothread(self.process.pid)
+        for iothread in self.monitor.execute("query-iothreads"):
+            os.sched_setaffinity(iothread["thread-id"], {LCORE_CPU})
         for name in "AB":
             with open(self.path(f"{name}.img"), "wb") as file:
                 file.truncate(GIB)
