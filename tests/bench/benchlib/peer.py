@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The same troubles for qemu-storage-daemon: two exports on one iothread, on the lcore's CPU, and
-the deletion by block-export-del. Its main thread, as vhostd's control thread, is on the other."""
+the deletion by block-export-del. Its main thread is on that CPU, too: it does not tell which of its
+threads is which."""
 
 import json
 import os
@@ -12,7 +13,7 @@ import time
 
 from . import report
 from .probe import Probe
-from .process import LCORE_CPU, OTHER_CPU, BenchError, Lines, pinned
+from .process import LCORE_CPU, BenchError, Lines, pinned
 
 GIB = 1 << 30
 
@@ -70,7 +71,7 @@ class PeerRig:
         self.process = subprocess.Popen(  # pylint: disable=consider-using-with
             ["qemu-storage-daemon", "--object", "iothread,id=io", "--chardev",
              f"socket,id=qmp,server=on,wait=off,path={self.path('qmp')}", "--monitor",
-             "chardev=qmp"], preexec_fn=pinned(OTHER_CPU))
+             "chardev=qmp"], preexec_fn=pinned(LCORE_CPU))
         deadline = time.monotonic() + 20.0
         while not self.monitor:
             try:
@@ -79,8 +80,6 @@ class PeerRig:
                 if time.monotonic() > deadline:
                     raise BenchError("qemu-storage-daemon does not start") from error
                 time.sleep(0.01)
-        for iothread in self.monitor.execute("query-iothreads"):
-            os.sched_setaffinity(iothread["thread-id"], {LCORE_CPU})
         for name in "AB":
             with open(self.path(f"{name}.img"), "wb") as file:
                 file.truncate(GIB)
