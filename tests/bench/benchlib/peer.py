@@ -26,6 +26,7 @@ class Monitor:
         self.sock.settimeout(60.0)
         self.sock.connect(path)
         self.file = self.sock.makefile("rwb")
+        self.events = []  # that came while an answer was awaited
         self.file.readline()
         self.execute("qmp_capabilities")
 
@@ -43,11 +44,14 @@ class Monitor:
             if "error" in answer:
                 raise BenchError(f"qemu-storage-daemon: {command}: {answer['error']['desc']}")
             if "return" in answer:
-                return answer["return"]
+                return
+            if "event" in answer:
+                self.events.append(answer["event"])
 
     def wait_event(self, name):
-        while self.next_line().get("event") != name:
-            pass
+        while name not in self.events:
+            self.events.append(self.next_line().get("event"))
+        self.events.remove(name)
 
     def close(self):
         self.file.close()
