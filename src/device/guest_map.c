@@ -21,23 +21,32 @@ struct queue_map_use {
 	struct guest_map *map;
 };
 
+static void mapping_put(struct mapping *m)
+{
+	if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	guest_fault_forget(m->addr);
+	unmap_in_pieces(m->addr, m->n_bytes, m->page_bytes);
+	free(m);
+}
+
 static void unmap_all(struct guest_map *map)
 {
 	for (unsigned int i = 0; i < GUEST_MEM_REGIONS_MAX; i++) {
-		if (!map->maps[i].addr)
-			continue;
-		guest_fault_forget(map->maps[i].addr);
-		unmap_in_pieces(map->maps[i].addr, map->maps[i].n_bytes, map->maps[i].page_bytes);
+		if (map->mappings[i])
+			mapping_put(map->mappings[i]);
 	}
 }
 
 /* Is the descriptor memory that an lcore may touch without waiting for a third party, and as long
  * as the region says? Only memfd, tmpfs and hugetlbfs files have seals; asking for them calls no
- * file system, which stat() would. */
-static const char *region_fd_check(const struct guest_map_region *r, size_t *ret_page_bytes)
+ * file system, which stat() would. Fills in what is to be mapped: from the file's page that holds
+ * mmap_offset on, whole pages, as hugetlbfs wants it. */
+static const char *examine_region(const struct guest_map_region *r, struct mapping *ret_want)
 {
 	struct statfs fs;
 	struct stat st;
+	uint64_t before;
 
 	if (fcntl(r->fd, F_GET_SEALS) < 0)
 		return "a memory region is no shared memory (memfd, or a file on tmpfs or "
@@ -47,39 +56,80 @@ static const char *region_fd_check(const struct guest_map_region *r, size_t *ret
 	if (r->mmap_offset > UINT64_MAX - r->size_bytes ||
 	    r->mmap_offset + r->size_bytes > (uint64_t)st.st_size)
 		return "a memory region is longer than its file";
-	*ret_page_bytes = (size_t)fs.f_bsize;
+	ret_want->page_bytes = (size_t)fs.f_bsize;
+	before = r->mmap_offset % ret_want->page_bytes;
+	ret_want->n_bytes = (r->size_bytes + before + ret_want->page_bytes - 1) /
+			    ret_want->page_bytes * ret_want->page_bytes;
+	ret_want->dev = st.st_dev;
+	ret_want->ino = st.st_ino;
+	ret_want->offset = r->mmap_offset - before;
 	return NULL;
 }
 
-/* Maps from the file's page that holds mmap_offset on: hugetlbfs wants whole pages. */
-static const char *map_region(struct guest_map *map, unsigned int i,
-			      const struct guest_map_region *r)
+/* One that `before` has, with a reference; NULL when there is none. What was lost is mapped anew:
+ * zeroes are in its place. */
+static struct mapping *mapping_again(const struct guest_map *before, const struct mapping *want)
 {
-	size_t page_bytes = 0, before, n_bytes;
-	const char *fault = region_fd_check(r, &page_bytes);
-	void *addr;
+	for (unsigned int i = 0; before && i < before->mem.n_regions; i++) {
+		struct mapping *m = before->mappings[i];
+
+		if (m->dev == want->dev && m->ino == want->ino && m->offset == want->offset &&
+		    m->n_bytes == want->n_bytes && !atomic_load(&m->lost)) {
+			atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+			return m;
+		}
+	}
+	return NULL;
+}
+
+static struct mapping *mapping_new(const struct mapping *want, int fd, const char **ret_fault)
+{
+	struct mapping *m = malloc(sizeof(*m));
+
+	*ret_fault = "memory is short";
+	if (!m)
+		return NULL;
+	*m = *want;
+	atomic_init(&m->lost, false);
+	atomic_init(&m->refs, 1);
+	*ret_fault = "a memory region can't be mapped";
+	m->addr = mmap(NULL, m->n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)m->offset);
+	if (m->addr == MAP_FAILED)
+		goto discard;
+	*ret_fault = "there are too many memory maps";
+	if (!guest_fault_watch(m->addr, m->n_bytes, m->page_bytes, &m->lost))
+		goto unmap;
+	madvise(m->addr, m->n_bytes, MADV_DONTDUMP);
+	*ret_fault = NULL;
+	return m;
+
+unmap:
+	munmap(m->addr, m->n_bytes);
+discard:
+	free(m);
+	return NULL;
+}
+
+static const char *map_region(struct guest_map *map, unsigned int i,
+			      const struct guest_map_region *r, const struct guest_map *before)
+{
+	struct mapping want = {0}, *m;
+	const char *fault = examine_region(r, &want);
 
 	if (fault)
 		return fault;
-	before = r->mmap_offset % page_bytes;
-	n_bytes = (r->size_bytes + before + page_bytes - 1) / page_bytes * page_bytes;
-	addr = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, r->fd,
-		    (off_t)(r->mmap_offset - before));
-	if (addr == MAP_FAILED)
-		return "a memory region can't be mapped";
-	if (!guest_fault_watch(addr, n_bytes, page_bytes, &map->mem.lost)) {
-		munmap(addr, n_bytes);
-		return "there are too many memory maps";
-	}
-	madvise(addr, n_bytes, MADV_DONTDUMP);
-	map->maps[i].addr = addr;
-	map->maps[i].n_bytes = n_bytes;
-	map->maps[i].page_bytes = page_bytes;
+	m = mapping_again(before, &want);
+	if (!m)
+		m = mapping_new(&want, r->fd, &fault);
+	map->mappings[i] = m;
+	if (!m)
+		return fault;
 	map->mem.regions[i] = (struct guest_region){
 		.gpa = r->gpa,
 		.uva = r->uva,
 		.size_bytes = r->size_bytes,
-		.host = (uint8_t *)addr + before,
+		.host = (uint8_t *)m->addr + (r->mmap_offset - m->offset),
+		.lost = &m->lost,
 	};
 	return NULL;
 }
@@ -95,7 +145,8 @@ static void unmap_done(struct job *job)
 }
 
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				struct map_usage *usage, const char **ret_fault)
+				const struct guest_map *before, struct map_usage *usage,
+				const char **ret_fault)
 {
 	struct guest_map *map;
 	uint64_t n_bytes = 0;
@@ -117,7 +168,7 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	msg_init(&map->drop_msg, EVENT_MAP_DROP);
 	map->mem.n_regions = n_regions;
 	for (unsigned int i = 0; i < n_regions; i++) {
-		*ret_fault = map_region(map, i, &regions[i]);
+		*ret_fault = map_region(map, i, &regions[i], before);
 		if (*ret_fault)
 			goto unmap;
 	}
@@ -129,7 +180,7 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	return map;
 
 unmap:
-	unmap_all(map); /* never touched: costs nothing */
+	unmap_all(map); /* what is new was never touched: costs nothing */
 	free(map);
 	return NULL;
 }

@@ -3,11 +3,16 @@
  * A guest's memory, mapped by us: made by VHOST from the descriptors of SET_MEM_TABLE, used by the
  * connection and by each of its queues, unmapped by a JOB when the last of them has let go.
  * References are taken by VHOST and given up by CTRL.
+ *
+ * A front end that plugs memory in sends the whole table again. What was in the table before keeps
+ * its mapping, and with it the pages that lcores have touched: a fault for each page of a large
+ * guest, again after each table, would be felt by everybody on the lcore.
  */
 #ifndef DEVICE_GUEST_MAP_H
 #define DEVICE_GUEST_MAP_H
 
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "device/job.h"
 #include "engine/queue.h"
@@ -19,13 +24,22 @@ struct map_usage {
 	_Atomic uint64_t n_bytes;
 };
 
+/** Part of a file, mapped: in all tables that name it. */
+struct mapping {
+	void *addr;
+	size_t n_bytes;
+	size_t page_bytes;
+	/* What it is of: whole pages. Our mapping keeps the file, and so its number, from going. */
+	dev_t dev;
+	ino_t ino;
+	uint64_t offset;
+	atomic_bool lost; /* see struct guest_region */
+	atomic_uint refs; /* tables */
+};
+
 struct guest_map {
 	struct guest_mem mem; /* host addresses are inside the mappings */
-	struct {
-		void *addr;
-		size_t n_bytes;
-		size_t page_bytes;
-	} maps[GUEST_MEM_REGIONS_MAX];
+	struct mapping *mappings[GUEST_MEM_REGIONS_MAX];
 	atomic_uint refs;
 	struct map_usage *usage;
 	uint64_t n_bytes;    /* of all regions */
@@ -42,10 +56,12 @@ struct guest_map_region {
 	int fd; /* the caller's */
 };
 
-/** Maps the regions; one reference, the connection's. *usage
- *  outlives the map. NULL with *ret_fault saying what is wrong. */
+/** Maps the regions, but for those that `before` has as well (the connection's, or NULL); one
+ *  reference, the connection's. *usage outlives the map. NULL with *ret_fault saying what is
+ *  wrong. */
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				struct map_usage *usage, const char **ret_fault) IN_VHOST;
+				const struct guest_map *before, struct map_usage *usage,
+				const char **ret_fault) IN_VHOST;
 
 /** One more reference. */
 void guest_map_get(struct guest_map *map) IN_VHOST;

@@ -327,7 +327,7 @@ unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned in
 		return 0;
 	b.n = 0;
 	b.fault = NULL;
-	if (unlikely(atomic_load_explicit(&q->map_use->mem->lost, memory_order_relaxed)))
+	if (unlikely(guest_mem_is_lost(q->map_use->mem)))
 		b.fault = "the front end took guest memory away";
 	else if (n_avail < 0)
 		b.fault = "the available index is more than the ring ahead";

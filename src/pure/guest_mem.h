@@ -4,8 +4,8 @@
  * physical addresses (what descriptors hold) and front-end user addresses (what SET_VRING_ADDR
  * holds) into our own. vhost-user specification, "Memory region description".
  *
- * A table is checked once, when it is made, and never changes afterwards but for `lost`: any thread
- * may read it.
+ * A table is checked once, when it is made, and never changes afterwards but for what `lost` points
+ * to: any thread may read it.
  */
 #ifndef PURE_GUEST_MEM_H
 #define PURE_GUEST_MEM_H
@@ -24,13 +24,17 @@ struct guest_region {
 	uint64_t uva; /* the front end's own address */
 	uint64_t size_bytes;
 	uint8_t *host; /* ours */
+	/* The front end took some of it away: engine/guest_fault.h. NULL: that can't happen. */
+	const atomic_bool *lost;
 };
 
 struct guest_mem {
 	uint32_t n_regions;
-	atomic_bool lost; /* the front end took some of it away: engine/guest_fault.h */
 	struct guest_region regions[GUEST_MEM_REGIONS_MAX]; /* those behind the last: all zero */
 };
+
+/** Did the front end take some of it away? */
+static inline bool guest_mem_is_lost(const struct guest_mem *mem);
 
 /** NULL if the table is sound: no empty region, no address that wraps, no two regions that overlap
  *  in guest physical or front-end addresses. Else what is wrong, in words. */
@@ -55,6 +59,17 @@ int guest_mem_find(const struct guest_mem *mem, uint64_t gpa, uint64_t n_bytes);
  *  of it lies in no region. n_bytes is not 0. */
 int guest_mem_split(const struct guest_mem *mem, uint64_t gpa, uint32_t n_bytes,
 		    struct iovec *ret_iov, unsigned int n_max);
+
+static inline bool guest_mem_is_lost(const struct guest_mem *mem)
+{
+	for (uint32_t i = 0; i < mem->n_regions; i++) {
+		const atomic_bool *lost = mem->regions[i].lost;
+
+		if (unlikely(lost && atomic_load_explicit(lost, memory_order_relaxed)))
+			return true;
+	}
+	return false;
+}
 
 static inline uint8_t *guest_mem_near(const struct guest_mem *mem, uint64_t gpa, uint64_t n_bytes,
 				      uint32_t *hint)
