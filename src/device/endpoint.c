@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "device/conn.h"
+#include "device/event_thread.h"
 #include "device/stray_fds.h"
 #include "device/vhost_msg.h"
 
@@ -39,8 +40,6 @@
 
 #define CLOSING_MAX 2
 
-#define WAKE_SOCKET ".wake.sock"
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct endpoint *endpoints;
 static struct conn *conn_of_vid[RTE_MAX_VHOST_DEVICE];
@@ -48,7 +47,6 @@ static struct mbox *events;
 static atomic_int number_of_vid[RTE_MAX_VHOST_DEVICE]; /* a connection's descriptor, plus one */
 static int closed_vid = -1;                            /* VHOST's: the one it closed last */
 static atomic_uint n_descriptors; /* that librte_vhost polls: listeners and connections */
-static char wake_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 
 static struct endpoint *find_endpoint(const char *path)
 {
@@ -323,7 +321,7 @@ free_conn:
 
 static int on_new_connection(int vid)
 {
-	char path[sizeof(wake_path)] = "";
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)] = "";
 	struct endpoint *ep;
 	int ret = -1;
 
@@ -359,22 +357,6 @@ static const struct rte_vhost_device_ops device_ops = {
 	.new_connection = on_new_connection,
 	.destroy_connection = on_destroy_connection,
 };
-
-/* The event thread polls for a second at most: a new socket is seen at once if something happens on
- * an old one. */
-static void wake_event_thread(void)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return;
-	memcpy(addr.sun_path, wake_path, sizeof(addr.sun_path));
-	/* Refused or full: the thread is being woken anyway, or looks within a second. */
-	if (connect(fd, (const struct sockaddr *)&addr, sizeof(addr)))
-		log_debug("daemon", "waking the event thread: %s", strerror(errno));
-	close(fd);
-}
 
 /* A socket file that nobody listens on is a dead daemon's; any other file is not ours to remove. */
 static int remove_stale(const char *path, struct error *err)
@@ -440,18 +422,16 @@ unregister:
 
 int endpoints_init(const char *socket_dir, struct mbox *ctrl, struct error *err)
 {
-	int n = snprintf(wake_path, sizeof(wake_path), "%s/%s", socket_dir, WAKE_SOCKET);
-
-	if (n < 0 || (size_t)n >= sizeof(wake_path))
-		return error_set(err, VHOSTD_ERR_PARAMS,
-				 "socket_dir: \"%s\" is too long for a socket's path", socket_dir);
 	events = ctrl;
-	return register_socket(wake_path, 0, err);
+	if (event_thread_init(socket_dir, err) || register_socket(event_thread_wake_path(), 0, err))
+		return -1;
+	event_thread_settle();
+	return 0;
 }
 
 void endpoints_fini(void)
 {
-	rte_vhost_driver_unregister(wake_path);
+	rte_vhost_driver_unregister(event_thread_wake_path());
 }
 
 static void set_owner_and_mode(const struct endpoint *ep)
@@ -472,7 +452,7 @@ int endpoint_open(struct endpoint *ep, struct error *err)
 		return -1;
 	}
 	set_owner_and_mode(ep);
-	wake_event_thread();
+	event_thread_wake();
 	return 0;
 }
 
