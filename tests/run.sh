@@ -11,6 +11,7 @@ usage() {
 
 	Without an option: everything but what is named below; about ten minutes on two cores.
 
+	  --thorough     all that sanitizers bear, under each of them; half an hour
 	  --suite NAME   only this suite of the plain build: unit, e2e, peer, guest, model
 	                 or style
 	  --fuzz SECONDS each libFuzzer target for so long, after the corpus
@@ -30,6 +31,8 @@ packages=(
 
 suite=
 bench=
+memory=(--suite unit --suite memory)
+race=(--suite race)
 fuzz_seconds=
 install=yes
 while (($#)); do
@@ -37,6 +40,7 @@ while (($#)); do
 	--suite) suite=${2:?--suite wants a name} && shift ;;
 	--fuzz) fuzz_seconds=${2:?--fuzz wants a number of seconds} && shift ;;
 	--bench) bench=${2:?--bench wants a name} && shift ;;
+	--thorough) memory+=(--suite memory_more) && race+=(--suite race_more) ;;
 	--no-install) install= ;;
 	--help) usage && exit 0 ;;
 	--) shift && break ;;
@@ -70,18 +74,21 @@ install_packages() {
 failed_builds=0
 results=()
 
-# build DIR CC MESON-OPTION...
-build() {
+# configure DIR CC MESON-OPTION...
+configure() {
 	local dir=$1 cc=$2
 
 	shift 2
 	echo "== build $dir ($cc $*)"
 	[[ -f $dir/build.ninja ]] || CC=$cc meson setup "$dir" "$@" >"$dir.setup.log" 2>&1 || {
 		cat "$dir.setup.log"
-		failed_builds=$((failed_builds + 1))
-		return
+		return 1
 	}
-	ninja -C "$dir" --quiet || failed_builds=$((failed_builds + 1))
+}
+
+# build DIR CC MESON-OPTION...
+build() {
+	configure "$@" && ninja -C "$1" --quiet || failed_builds=$((failed_builds + 1))
 }
 
 # run DIR LABEL MESON-TEST-ARGUMENT...
@@ -90,7 +97,7 @@ run() {
 
 	shift 2
 	echo "== test $label"
-	meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$label" "$@" || true
+	meson test -C "$dir" --print-errorlogs --logbase "$label" "$@" || true
 	results+=("$dir/meson-logs/$label.junit.xml")
 }
 
@@ -100,24 +107,21 @@ plain_suites() {
 		run build "$suite" --suite "$suite" --num-processes 1
 		return
 	fi
-	run build unit --suite unit --num-processes 2
-	run build style --suite style --num-processes 2
-	run build e2e --suite e2e --num-processes 2
-	run build peer --suite peer --num-processes 2
-	run build model --suite model --num-processes 1
-	run build guest --suite guest --num-processes 1
+	run build plain --suite unit --suite style --suite e2e --suite peer --suite model \
+		--suite guest --num-processes 2
 }
 
-# gcc warns of what sanitizers insert: no -Werror here. No leak detection at exit: librte_vhost's
-# event thread never ends, so the daemon leaves by _exit().
+# No leak detection at exit: librte_vhost's event thread never ends, so the daemon leaves by
+# _exit(). gcc warns of what ThreadSanitizer inserts: no -Werror there, and only what its tests need
+# is built.
 sanitizer_suites() {
-	build build-clang clang -Dwerror=true
-	build build-asan gcc -Db_sanitize=address,undefined -Db_lundef=false
+	build build-asan clang -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
 	ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		run build-asan asan --suite unit --suite memory --num-processes 2 --timeout-multiplier 4
-	build build-tsan gcc -Db_sanitize=thread -Db_lundef=false
+		run build-asan memory "${memory[@]}" --num-processes 2 --timeout-multiplier 4
+	configure build-tsan gcc -Db_sanitize=thread -Db_lundef=false ||
+		failed_builds=$((failed_builds + 1))
 	TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/sanitize/tsan.supp" \
-		run build-tsan tsan --suite race --num-processes 2 --timeout-multiplier 4
+		run build-tsan race "${race[@]}" --num-processes 2 --timeout-multiplier 4
 }
 
 fuzz() {

@@ -18,7 +18,7 @@
 #include "pure/blkreq.h"
 #include "pure/virtq.h"
 
-#define N_ROUNDS     20000
+#define N_ROUNDS     5000
 #define BUFFERS_MAX  80
 #define RING_GPA     0x10000000ull
 #define RING_BYTES   0x8000u
