@@ -3,6 +3,7 @@
 """vhostperf against vhostd: every load, verification, phases, errors. $VHOSTPERF is its binary,
 $VHOSTPERF_SOURCE the folder of its sources."""
 
+import itertools
 import json
 import os
 import pty
@@ -20,6 +21,7 @@ from vhostd_rpc import Daemon, expect, run_tests
 
 KINDS = ("randread", "randwrite", "read", "write", "mixed")
 WRITING = ("randwrite", "write", "mixed")
+RINGS = ("split", "packed")
 SECTOR = 512
 BLOCK = 4096
 
@@ -91,10 +93,12 @@ def test_sizes_and_depths():
         for args in (["--bs", "512", "--depth", 1], ["--bs", "1M", "--depth", 4],
                      ["--bs", "64k", "--depth", 128], ["--depth", 1024, "--indirect", "on"],
                      ["--depth", 341, "--indirect", "off"]):
-            for kind in "read", "mixed":
-                result = perf_run.measure(disk.socket, *options_of(kind), "--time", 0.1, *args)
+            for ring, kind in itertools.product(RINGS, ("read", "mixed")):
+                result = perf_run.measure(disk.socket, *options_of(kind), "--ring", ring, "--time",
+                                          0.1, *args)
                 assert result["requests"] > 0, result
                 assert result["bytes_per_s"] > 0, result
+                expect(result["settings"]["ring"], ring)
 
 
 def test_only_the_first_bytes():
@@ -132,9 +136,9 @@ def test_queues():
 
 
 def test_poll_wants_no_interrupts():
-    for event_idx in "on", "off":
-        with Disk("null") as disk, perf_run.running(disk.socket, "--phases", "--json",
-                                                    "--event-idx", event_idx) as process:
+    for ring, event_idx in itertools.product(RINGS, ("on", "off")):
+        with Disk("null") as disk, perf_run.running(disk.socket, "--phases", "--json", "--ring",
+                                                    ring, "--event-idx", event_idx) as process:
             disk.wait_load(150000)  # twice round the index space
             result, status, _ = perf_run.Phases(process).finish()
             expect((status, result["sleeps"], result["interrupts"]), (0, 0, 0))
@@ -144,16 +148,27 @@ def test_poll_wants_no_interrupts():
 
 def test_block_sleeps_and_is_woken():
     with Daemon() as daemon:
-        for event_idx in "on", "off":
+        for ring, event_idx in itertools.product(RINGS, ("on", "off")):
             for depth, queues, n_reads in (1, 1, 10000), (16, 2, 20000):
-                args = ["--wait", "block", "--depth", depth, "--queues", queues, "--event-idx",
-                        event_idx, "--phases", "--json"]
+                args = ["--wait", "block", "--depth", depth, "--queues", queues, "--ring", ring,
+                        "--event-idx", event_idx, "--phases", "--json"]
                 with Disk("null", queues=2, daemon=daemon) as disk, \
                      perf_run.running(disk.socket, *args) as process:
                     disk.wait_load(n_reads)  # a lost wake-up would be the end
                     result, status, _ = perf_run.Phases(process).finish()
                     expect(status, 0)
                     assert result["sleeps"] > 0 and result["interrupts"] > 0, result
+
+
+def test_packed_rings_go_round():
+    """Chains of three in a ring of 128: some lie across its end."""
+    with Disk(queues=2) as disk:
+        before = sum(counter["reads"] for counter in disk.counters())
+        result = perf_run.measure(disk.socket, "--ring", "packed", "--indirect", "off", "--depth",
+                                  40, "--queues", 2, "--time", 0.3)
+        late = sum(counter["reads"] for counter in disk.counters()) - before - result["requests"]
+        assert result["requests"] > 1000 and 0 <= late <= 2 * 40, f"{late} {result}"
+        expect(result["settings"]["indirect"], False)
 
 
 def test_same_seed_same_data():
@@ -174,7 +189,8 @@ def test_same_seed_same_data():
 def test_verify_finds_nothing():
     with Daemon() as daemon:
         for backend in "malloc", "aio":
-            for args in ([], ["--wait", "block"], ["--bs", "16k"]):
+            for args in ([], ["--wait", "block"], ["--bs", "16k"], ["--ring", "packed"],
+                         ["--ring", "packed", "--indirect", "off"]):
                 with Disk(backend, queues=2, daemon=daemon) as disk:
                     for kind in "randwrite", "mixed", "write", "read":
                         result = perf_run.measure(disk.socket, *options_of(kind), "--verify",
@@ -424,8 +440,7 @@ def test_bad_arguments():
             (["a", "--cpu", "1-0"], 'not "1-0"'),
             (["a", "--cpu", "0,1"], "--cpu lists 2 CPUs, and --queues 1 has work for 1"),
             (["a", "--cpu", "1023"], "--cpu: this process may not run on a CPU 1023"),
-            (["a", "--ring", "packed"], "--ring packed is not in this version; use split"),
-            (["a", "--ring", "round"], '--ring wants split, not "round"'),
+            (["a", "--ring", "round"], '--ring wants split or packed, not "round"'),
             (["a", "--wait", "for it"], '--wait wants poll or block, not "for it"'),
             (["a", "--indirect", "yes"], '--indirect wants auto, on or off, not "yes"'),
             (["a", "--away-us", "0"], '--away-us wants a number, 1 to 1000000, not "0"'),
@@ -451,6 +466,8 @@ def test_what_the_disk_has_not():
                 ({"size": 64 << 10}, ["--verify", "--depth", 17],
                  "this --depth for --verify needs"),
                 ({}, ["--depth", 342, "--indirect", "off"], "without indirect descriptors needs"),
+                ({}, ["--depth", 342, "--indirect", "off", "--ring", "packed"],
+                 "needs rings of 1026, and they have at most 1024"),
                 ({"queues": 4, "size": 1 << 34}, ["--bs", "64M", "--queues", 4],
                  "bytes of memory together")]:
             with Disk("null", daemon=daemon, **keys) as disk:
@@ -578,7 +595,7 @@ def test_completion():
     expect(completed("a", "--depth", ""), [])
     words = completed("a", "--")
     expect([f"--{name}" for name in ("rw", "bs", "version") if f"--{name}" not in words], [])
-    for option, values in ("--rw", KINDS), ("--wait", ("poll", "block")), ("--ring", ("split",)):
+    for option, values in ("--rw", KINDS), ("--wait", ("poll", "block")), ("--ring", RINGS):
         expect(completed("a", option, ""), list(values))
         done = perf_run.Ended([os.environ["VHOSTPERF"], "a", option, "?"])
         for value in values:

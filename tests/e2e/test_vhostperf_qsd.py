@@ -90,7 +90,8 @@ def test_what_it_has_not():
     with Qsd(writable=False) as qsd:
         for args, wanted in (["--queues", QUEUES + 1], f"the disk has {QUEUES}"), \
                             (["--rw", "write", "--overwrite"], "the disk is read-only"), \
-                            (["--size", "1T"], f"the disk has {SIZE} bytes"):
+                            (["--size", "1T"], f"the disk has {SIZE} bytes"), \
+                            (["--ring", "packed"], "--ring packed: the back end doesn't offer"):
             status, err = perf_run.refused(qsd.socket, *args)
             expect(status, 2, err)
             assert wanted in err, err

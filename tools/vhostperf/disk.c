@@ -62,6 +62,8 @@ static uint64_t wanted_features(const struct options *o)
 {
 	uint64_t features = VFE_FEATURES_ALL;
 
+	if (o->ring == RING_PACKED)
+		features |= 1ull << VIRTIO_F_RING_PACKED;
 	if (o->indirect == USE_OFF)
 		features &= ~(1ull << VIRTIO_RING_F_INDIRECT_DESC);
 	if (o->event_idx == USE_OFF)
@@ -78,6 +80,9 @@ static enum exit_code take_features(struct disk *disk, const struct options *o)
 {
 	disk->indirect = offers(disk, VIRTIO_RING_F_INDIRECT_DESC);
 	disk->event_idx = offers(disk, VIRTIO_RING_F_EVENT_IDX);
+	if (o->ring == RING_PACKED && !offers(disk, VIRTIO_F_RING_PACKED))
+		return fail(EXIT_USAGE, "--ring packed: the back end doesn't offer packed "
+					"virtqueues (VIRTIO_F_RING_PACKED)");
 	if (o->indirect == USE_ON && !disk->indirect)
 		return fail(EXIT_USAGE, "--indirect on: the back end doesn't offer it");
 	if (o->event_idx == USE_ON && !disk->event_idx)
@@ -155,7 +160,8 @@ static enum exit_code read_facts(struct disk *disk, const struct options *o)
 
 static const struct ring_ops *ring_ops_of(const struct options *o)
 {
-	static const struct ring_ops *const ops[] = {[RING_SPLIT] = &ring_split_ops};
+	static const struct ring_ops *const ops[] = {
+		[RING_SPLIT] = &ring_split_ops, [RING_PACKED] = &ring_packed_ops};
 
 	return ops[o->ring];
 }

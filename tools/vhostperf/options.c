@@ -14,7 +14,7 @@ const struct option_row option_rows[OPTION_N] = {OPTIONS(OPTION_ROW)};
 const char *const rw_words[] = {"randread", "randwrite", "read", "write", "mixed", NULL};
 const char *const wait_words[] = {"poll", "block", NULL};
 const char *const feature_words[] = {"auto", "on", "off", NULL};
-const char *const ring_words[] = {"split", NULL};
+const char *const ring_words[] = {"split", "packed", NULL};
 
 #define BS_MAX       (64ull << 20)
 #define QUEUES_MAX   64
@@ -92,13 +92,6 @@ static enum exit_code set_word(const char *name, const char *value, const char *
 	return EXIT_OK;
 }
 
-static enum exit_code set_ring(const char *value, int *ret)
-{
-	if (strcmp(value, "packed") == 0)
-		return fail(EXIT_USAGE, "--ring packed is not in this version; use split");
-	return set_word("ring", value, ring_words, ret);
-}
-
 static enum exit_code set_cpus(const char *value, struct options *o)
 {
 	if (!value_cpus(value, o->cpu, OPTIONS_CPUS_MAX, &o->n_cpus))
@@ -141,7 +134,7 @@ static enum exit_code set_option(struct options *o, enum option_id id, const cha
 	case OPTION_WAIT:
 		return set_word(name, value, wait_words, &o->wait);
 	case OPTION_RING:
-		return set_ring(value, &o->ring);
+		return set_word(name, value, ring_words, &o->ring);
 	case OPTION_INDIRECT:
 		return set_word(name, value, feature_words, &o->indirect);
 	case OPTION_EVENT_IDX:

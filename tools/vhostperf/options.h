@@ -28,7 +28,7 @@
 	X(VERIFY, "verify", "", "check the data that is read")                                     \
 	X(CPU, "cpu", "LIST", "run on these CPUs, such as 0 or 2,3: one thread for each")          \
 	X(WAIT, "wait", "HOW", "poll, or block until an interrupt; default: poll")                 \
-	X(RING, "ring", "FORMAT", "format of the virtqueues; there is only split yet")             \
+	X(RING, "ring", "FORMAT", "format of the virtqueues: split or packed; default: split")     \
 	X(INDIRECT, "indirect", "HOW", "indirect descriptors: auto, on or off; default: auto")     \
 	X(EVENT_IDX, "event-idx", "HOW", "event index: auto, on or off; default: auto")            \
 	X(AWAY_US, "away-us", "US", "away is what looks no more often at the ring; default: 20")   \
@@ -51,7 +51,7 @@ extern const struct option_row option_rows[OPTION_N];
 enum rw { RW_RANDREAD, RW_RANDWRITE, RW_READ, RW_WRITE, RW_MIXED };
 enum wait_mode { WAIT_POLL, WAIT_BLOCK };
 enum feature_use { USE_AUTO, USE_ON, USE_OFF };
-enum ring_format { RING_SPLIT };
+enum ring_format { RING_SPLIT, RING_PACKED };
 
 /* The words for each of these enums, with a NULL at the end. */
 extern const char *const rw_words[];

@@ -2,7 +2,7 @@
  *
  * A virtqueue seen from the load: request slots are put on it and taken off it again, in batches.
  * Each slot's descriptors are made once, so that a put writes no more than the ring itself. A
- * format of rings is one file with one struct ring_ops; only the split ring is there yet.
+ * format of rings is one file with one struct ring_ops.
  *
  * One thread uses a ring. Memory, addresses and eventfds are the struct vfe_ring's, which outlives
  * this.
@@ -27,8 +27,25 @@ struct ring_slot {
 	uint64_t header_gpa;
 	uint64_t data_gpa;
 	uint64_t status_gpa;
-	uint64_t table_gpa;       /* of the indirect table */
-	struct vring_desc *table; /* the same, for us */
+	uint64_t table_gpa; /* of the indirect table: RING_CHAIN descriptors of 16 bytes */
+	void *table;        /* the same, for us */
+};
+
+struct ring_split {
+	uint16_t mask;
+	uint16_t avail_idx;  /* behind what was put */
+	uint16_t used_idx;   /* behind what was taken */
+	uint16_t kicked_idx; /* avail_idx when it was last asked whether to kick */
+	uint16_t quiet_idx;  /* used_idx when interrupts were last put off */
+};
+
+/* Places are descriptors; where the wrap counter is 0, plus the ring's size. */
+struct ring_packed {
+	uint16_t size;
+	uint16_t n_descs;   /* of a slot, in the ring */
+	uint16_t avail_pos; /* behind what was put */
+	uint16_t used_pos;  /* behind what was taken */
+	uint16_t n_put;     /* descriptors since it was last asked whether to kick */
 };
 
 struct ring {
@@ -40,12 +57,10 @@ struct ring {
 	bool indirect;
 	bool event_idx;
 
-	/* The format's own. */
-	uint16_t mask;
-	uint16_t avail_idx;  /* behind what was put */
-	uint16_t used_idx;   /* behind what was taken */
-	uint16_t kicked_idx; /* avail_idx when it was last asked whether to kick */
-	uint16_t quiet_idx;  /* used_idx when interrupts were last put off */
+	union { /* the format's own */
+		struct ring_split split;
+		struct ring_packed packed;
+	};
 	bool wants_interrupts;
 	bool is_out[RING_SIZE_MAX]; /* by slot */
 };
@@ -82,5 +97,6 @@ struct ring_ops {
 };
 
 extern const struct ring_ops ring_split_ops;
+extern const struct ring_ops ring_packed_ops;
 
 #endif

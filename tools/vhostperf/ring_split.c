@@ -15,12 +15,12 @@
 
 static uint16_t *used_event(const struct ring *ring)
 {
-	return &ring->vfe->avail->ring[ring->mask + 1];
+	return &ring->vfe->avail->ring[ring->split.mask + 1];
 }
 
 static const uint16_t *avail_event(const struct ring *ring)
 {
-	return (const uint16_t *)(const void *)&ring->vfe->used->ring[ring->mask + 1];
+	return (const uint16_t *)(const void *)&ring->vfe->used->ring[ring->split.mask + 1];
 }
 
 static unsigned int split_entries(unsigned int n_slots, bool indirect)
@@ -36,7 +36,7 @@ static unsigned int split_entries(unsigned int n_slots, bool indirect)
 static struct vring_desc *data_desc(const struct ring *ring, uint16_t slot)
 {
 	if (ring->indirect)
-		return &ring->slot[slot].table[1];
+		return (struct vring_desc *)ring->slot[slot].table + 1;
 	return &ring->vfe->desc[ring->n_slots + 2 * slot];
 }
 
@@ -65,7 +65,7 @@ static void make_chain(struct ring *ring, uint16_t slot)
 
 static void split_init(struct ring *ring)
 {
-	ring->mask = (uint16_t)(ring->vfe->opts.size - 1);
+	ring->split.mask = (uint16_t)(ring->vfe->opts.size - 1);
 	for (uint16_t slot = 0; slot < ring->n_slots; slot++)
 		make_chain(ring, slot);
 }
@@ -73,35 +73,35 @@ static void split_init(struct ring *ring)
 static void split_put(struct ring *ring, const uint16_t *slot, unsigned int n)
 {
 	struct vring_avail *avail = ring->vfe->avail;
-	uint16_t idx = ring->avail_idx;
+	uint16_t idx = ring->split.avail_idx;
 
 	for (unsigned int i = 0; i < n; i++) {
-		avail->ring[idx++ & ring->mask] = slot[i];
+		avail->ring[idx++ & ring->split.mask] = slot[i];
 		ring->is_out[slot[i]] = true;
 	}
-	ring->avail_idx = idx;
+	ring->split.avail_idx = idx;
 	/* Partner: the device's acquire load of avail->idx. */
 	__atomic_store_n(&avail->idx, idx, __ATOMIC_RELEASE);
 }
 
 static bool split_kick_wanted(struct ring *ring)
 {
-	uint16_t before = ring->kicked_idx, event;
+	uint16_t before = ring->split.kicked_idx, event;
 
-	ring->kicked_idx = ring->avail_idx;
+	ring->split.kicked_idx = ring->split.avail_idx;
 	/* Partner: the device's barrier between avail_event or used->flags and avail->idx. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!ring->event_idx)
 		return !(__atomic_load_n(&ring->vfe->used->flags, __ATOMIC_RELAXED) &
 			 VRING_USED_F_NO_NOTIFY);
 	event = __atomic_load_n(avail_event(ring), __ATOMIC_RELAXED);
-	return vring_need_event(event, ring->avail_idx, before);
+	return vring_need_event(event, ring->split.avail_idx, before);
 }
 
 static void put_interrupts_off(struct ring *ring)
 {
-	ring->quiet_idx = ring->used_idx;
-	__atomic_store_n(used_event(ring), (uint16_t)(ring->used_idx - QUIET_BEHIND),
+	ring->split.quiet_idx = ring->split.used_idx;
+	__atomic_store_n(used_event(ring), (uint16_t)(ring->split.used_idx - QUIET_BEHIND),
 			 __ATOMIC_RELAXED);
 }
 
@@ -109,27 +109,27 @@ static int split_take(struct ring *ring, uint16_t *ret_slot, unsigned int max)
 {
 	/* Partner: the device's release of used->idx. */
 	uint16_t idx = __atomic_load_n(&ring->vfe->used->idx, __ATOMIC_ACQUIRE);
-	unsigned int n = (uint16_t)(idx - ring->used_idx);
+	unsigned int n = (uint16_t)(idx - ring->split.used_idx);
 
 	n = n < max ? n : max;
 	for (unsigned int i = 0; i < n; i++) {
-		uint32_t slot = ring->vfe->used->ring[ring->used_idx & ring->mask].id;
+		uint32_t slot = ring->vfe->used->ring[ring->split.used_idx & ring->split.mask].id;
 
 		if (slot >= ring->n_slots || !ring->is_out[slot])
 			return -EPROTO;
 		ring->is_out[slot] = false;
 		ret_slot[i] = (uint16_t)slot;
-		ring->used_idx++;
+		ring->split.used_idx++;
 	}
 	if (ring->event_idx && !ring->wants_interrupts &&
-	    (uint16_t)(ring->used_idx - ring->quiet_idx) > QUIET_RENEW)
+	    (uint16_t)(ring->split.used_idx - ring->split.quiet_idx) > QUIET_RENEW)
 		put_interrupts_off(ring);
 	return (int)n;
 }
 
 static bool split_has_used(const struct ring *ring)
 {
-	return __atomic_load_n(&ring->vfe->used->idx, __ATOMIC_ACQUIRE) != ring->used_idx;
+	return __atomic_load_n(&ring->vfe->used->idx, __ATOMIC_ACQUIRE) != ring->split.used_idx;
 }
 
 static void split_interrupts(struct ring *ring, bool on)
@@ -139,7 +139,7 @@ static void split_interrupts(struct ring *ring, bool on)
 		__atomic_store_n(&ring->vfe->avail->flags, on ? 0 : VRING_AVAIL_F_NO_INTERRUPT,
 				 __ATOMIC_RELAXED);
 	else if (on)
-		__atomic_store_n(used_event(ring), ring->used_idx, __ATOMIC_RELAXED);
+		__atomic_store_n(used_event(ring), ring->split.used_idx, __ATOMIC_RELAXED);
 	else
 		put_interrupts_off(ring);
 	/* Partner: the device's barrier between used->idx and used_event or avail->flags. */
