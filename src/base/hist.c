@@ -19,8 +19,7 @@ void hist_merge(struct hist *into, const struct hist *from)
 	into->max = from->max > into->max ? from->max : into->max;
 }
 
-/* The middle of a bucket. */
-static uint64_t bucket_value(unsigned int index)
+uint64_t hist_middle(unsigned int index)
 {
 	unsigned int e = index >> HIST_SUB_BITS;
 
@@ -58,7 +57,7 @@ uint64_t hist_percentile(const struct hist *hist, double fraction)
 		if (seen >= rank)
 			break;
 	}
-	value = bucket_value(i);
+	value = hist_middle(i);
 	if (value < hist->min)
 		return hist->min;
 	return value > hist->max ? hist->max : value;

@@ -31,6 +31,9 @@ void hist_merge(struct hist *into, const struct hist *from);
  *  outside of [min, max]. 0 when empty. */
 uint64_t hist_percentile(const struct hist *hist, double fraction);
 
+/** The middle of a bucket. */
+uint64_t hist_middle(unsigned int index);
+
 /** 0 when empty. */
 double hist_mean(const struct hist *hist);
 

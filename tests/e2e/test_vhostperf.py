@@ -435,6 +435,7 @@ def test_bad_arguments():
             (["a", "--queues", "65"], '--queues wants a whole number, 1 to 64, not "65"'),
             (["a", "--time", "soon"], '--time wants a number'),
             (["a", "--time", "0"], 'not "0"'),
+            (["a", "--histogram"], "--histogram has no meaning without --json"),
             (["a", "--time", "1", "--phases"], "--time has no meaning with --phases"),
             (["a", "--cpu", "0,0"], '--cpu wants up to 64 different CPUs'),
             (["a", "--cpu", "1-0"], 'not "1-0"'),
@@ -562,6 +563,18 @@ def test_json_keys_are_documented():
         expect(list(result["settings"]), entries(sections["Settings"]))
         plain = perf_run.measure(disk.socket, "--time", 0.1)
         expect(["phase", *plain], list(result))
+
+
+def test_histograms_hold_every_request():
+    with Disk() as disk:
+        result = perf_run.measure(disk.socket, "--time", 0.2, "--histogram")
+        for key in "latency_us", "latency_net_us":
+            latency, pairs = result[key], result[key]["histogram"]
+            expect(sum(count for _, count in pairs), result["requests"])
+            assert pairs == sorted(pairs), pairs
+            assert latency["min"] * 0.99 <= pairs[0][0] <= pairs[-1][0] <= latency["max"] * 1.01
+            half = result["requests"] / 2
+            assert sum(count for us, count in pairs if us <= latency["p50"] * 1.01) >= half
 
 
 def test_help_is_documented():

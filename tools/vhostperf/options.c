@@ -149,6 +149,8 @@ static enum exit_code set_option(struct options *o, enum option_id id, const cha
 		return set_flag(&o->phases);
 	case OPTION_JSON:
 		return set_flag(&o->json);
+	case OPTION_HISTOGRAM:
+		return set_flag(&o->histogram);
 	case OPTION_HELP:
 		return set_flag(&o->help);
 	case OPTION_VERSION:
@@ -232,6 +234,8 @@ static enum exit_code check_together(const struct parser *p, const struct option
 	if (p->given[OPTION_READ_PERCENT] && o->rw != RW_MIXED)
 		return fail(EXIT_USAGE, "--read-percent goes with --rw mixed, not with --rw %s",
 			    rw_words[o->rw]);
+	if (o->histogram && !o->json)
+		return fail(EXIT_USAGE, "--histogram has no meaning without --json");
 	if (p->given[OPTION_TIME] && o->phases)
 		return fail(EXIT_USAGE, "--time has no meaning with --phases, which run until "
 					"standard input ends");

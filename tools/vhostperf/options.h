@@ -34,6 +34,7 @@
 	X(AWAY_US, "away-us", "US", "away is what looks no more often at the ring; default: 20")   \
 	X(PHASES, "phases", "", "each line of standard input ends a phase")                        \
 	X(JSON, "json", "", "print the results as JSON, an object on a line")                      \
+	X(HISTOGRAM, "histogram", "", "with --json: all latencies, as histograms")                 \
 	X(HELP, "help", "", "print how to use vhostperf, and exit")                                \
 	X(VERSION, "version", "", "print the version, and exit")
 
@@ -71,7 +72,7 @@ struct options {
 	double away_us;
 	unsigned int cpu[OPTIONS_CPUS_MAX];
 	unsigned int n_cpus; /* 0: wherever the kernel likes */
-	bool overwrite, verify, phases, json, help, version;
+	bool overwrite, verify, phases, json, histogram, help, version;
 };
 
 /** EXIT_OK, or EXIT_USAGE with the reason printed. Strings point into argv. */

@@ -39,7 +39,32 @@ static void add_text(struct json_object *to, const char *key, const char *text)
 	json_object_object_add(to, key, json_object_new_string(text));
 }
 
-static struct json_object *latency_json(const struct clock *clock, const struct hist *hist)
+static void append_double(struct json_object *to, double value)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%.3f", value);
+	json_object_array_add(to, json_object_new_double_s(value, text));
+}
+
+/* The buckets that are not empty: the middle of each, and how many there are in it. */
+static struct json_object *buckets_json(const struct clock *clock, const struct hist *hist)
+{
+	struct json_object *to = json_object_new_array(), *pair;
+
+	for (unsigned int i = 0; i < HIST_N_BUCKETS; i++) {
+		if (!hist->bucket[i])
+			continue;
+		pair = json_object_new_array_ext(2);
+		append_double(pair, clock_us(clock, (double)hist_middle(i)));
+		json_object_array_add(pair, json_object_new_uint64(hist->bucket[i]));
+		json_object_array_add(to, pair);
+	}
+	return to;
+}
+
+static struct json_object *latency_json(const struct clock *clock, const struct hist *hist,
+					bool with_buckets)
 {
 	struct json_object *to = json_object_new_object();
 
@@ -51,6 +76,8 @@ static struct json_object *latency_json(const struct clock *clock, const struct 
 		add_double(to, percentiles[i].name, clock_us(clock, (double)ticks));
 	}
 	add_double(to, "max", clock_us(clock, (double)hist->max));
+	if (with_buckets)
+		json_object_object_add(to, "histogram", buckets_json(clock, hist));
 	return to;
 }
 
@@ -102,14 +129,15 @@ static void print_json(const struct run *run, const struct stats *stats,
 {
 	const struct clock *clock = &run->clock;
 	struct json_object *to = json_object_new_object();
+	bool buckets = run->options->histogram;
 
 	if (phase)
 		add_text(to, "phase", phase);
 	add_double(to, "seconds", result->seconds);
 	add_double(to, "iops", result->iops);
 	add_double(to, "bytes_per_s", result->bytes_per_s);
-	json_object_object_add(to, "latency_us", latency_json(clock, &result->raw));
-	json_object_object_add(to, "latency_net_us", latency_json(clock, &result->net));
+	json_object_object_add(to, "latency_us", latency_json(clock, &result->raw, buckets));
+	json_object_object_add(to, "latency_net_us", latency_json(clock, &result->net, buckets));
 	add_double(to, "gap_max_us", clock_us(clock, (double)stats->gap_max));
 	add_double(to, "gap_net_max_us", clock_us(clock, (double)stats->gap_net_max));
 	add_double(to, "away_us", clock_us(clock, (double)stats->away));
