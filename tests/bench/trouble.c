@@ -9,6 +9,7 @@
  *
  *   ready               printed once it is connected and set up
  *   go                  read: the trouble begins
+ *   lull                read instead: its load runs, but the trouble doesn't happen (kind plug)
  *   running             printed when it has begun
  *   stop                read: the trouble ends (some kinds end by themselves)
  *   done KEY=NUMBER...  printed when it has ended: what was counted, and the time it took; then
@@ -47,7 +48,8 @@ static void usage(FILE *out)
 	      "  --socket PATH   the disk's vhost-user socket\n"
 	      "  --mem SIZE      guest memory, such as 256M or 4G; default 64M\n"
 	      "  --regions N     in so many memory regions, 1 (default) to 4\n"
-	      "  --touch         read the disk into all of it before `ready`\n"
+	      "  --touch         read the disk into all of it before `ready` (plug: into what "
+	      "stays)\n"
 	      "  --depth N       requests in flight, 1 to 512; default 32\n"
 	      "  --bs SIZE       bytes of a request, 512 to 1M; default 4K\n"
 	      "  --rw read|write default read\n"
@@ -217,7 +219,8 @@ static int obey(struct trouble *t, const struct trouble_kind *kind)
 
 	puts("ready");
 	while (!t->stdin_ended && read_line(line, sizeof(line))) {
-		if (strcmp(line, "go") != 0)
+		t->lull = strcmp(line, "lull") == 0;
+		if (!t->lull && strcmp(line, "go") != 0)
 			continue; /* a `stop` that came after the end */
 		memset(t->count, 0, sizeof(t->count));
 		t->stopped = false;

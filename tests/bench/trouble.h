@@ -32,7 +32,8 @@ struct trouble {
 	uint64_t capacity_bytes;
 	uint64_t next_sector;
 	uint64_t count[TROUBLE_COUNTS];
-	bool stopped; /* since the last `go` */
+	bool stopped; /* since the last `go` or `lull` */
+	bool lull;    /* all but the trouble itself */
 	bool stdin_ended;
 };
 

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #define GPA_BASE         0x100000ull
 #define QUEUES_OF_DISK   1
 #define RESET_TIMEOUT_MS (1 << 30) /* the answer comes when the store does */
+#define PLUG_EVERY_NS    1000000
 
 static bool times_are_over(struct trouble *t)
 {
@@ -105,22 +107,36 @@ static int wait_one(struct vfe_io *io)
 	return req->status == VIRTIO_BLK_S_OK ? 0 : -EIO;
 }
 
-/* Has the back end write to every page of the memory that nothing lies in yet. */
-static int touch_memory(struct trouble *t)
+/* Has the back end write to every page of a region that nothing lies in yet. */
+static int touch_region(struct trouble *t, struct vfe_io *io, unsigned int region)
+{
+	const struct vfe_region *r = &t->blk.mem.region[region];
+	uint64_t gpa;
+	int rc = 0;
+
+	/* Pages that are there already are mapped faster. Not every kernel can do this. */
+	madvise(r->map, r->map_bytes, MADV_POPULATE_WRITE);
+	while (!rc &&
+	       (gpa = vfe_mem_alloc_in(&t->blk.mem, region, TOUCH_BYTES, 4096)) != VFE_NO_GPA) {
+		if (io->n_in_flight == TOUCH_DEPTH)
+			rc = wait_one(io);
+		if (!rc)
+			rc = submit_read(t, io, gpa, TOUCH_BYTES);
+	}
+	return rc;
+}
+
+/* The first so many regions. */
+static int touch_memory(struct trouble *t, unsigned int n_regions)
 {
 	struct vfe_io_opts opts = {.n_reqs = TOUCH_DEPTH, .max_bytes = 512};
 	struct vfe_io io;
-	uint64_t gpa;
 	int rc = vfe_io_init(&io, &t->blk, 0, &opts);
 
 	if (rc)
 		return rc;
-	while (!rc && (gpa = vfe_mem_alloc(&t->blk.mem, TOUCH_BYTES, 4096)) != VFE_NO_GPA) {
-		if (io.n_in_flight == TOUCH_DEPTH)
-			rc = wait_one(&io);
-		if (!rc)
-			rc = submit_read(t, &io, gpa, TOUCH_BYTES);
-	}
+	for (unsigned int i = 0; i < n_regions && !rc; i++)
+		rc = touch_region(t, &io, i);
 	while (!rc && io.n_in_flight > 0)
 		rc = wait_one(&io);
 	vfe_io_fini(&io);
@@ -131,10 +147,10 @@ static int set_up_session(struct trouble *t)
 {
 	int rc = open_session(t);
 
-	return !rc && t->opts.touch ? touch_memory(t) : rc;
+	return !rc && t->opts.touch ? touch_memory(t, t->opts.n_regions) : rc;
 }
 
-static int set_up_load(struct trouble *t)
+static int begin_load(struct trouble *t)
 {
 	struct vfe_io_opts opts = {.n_reqs = t->opts.depth, .max_bytes = t->opts.block_bytes};
 	int rc = open_session(t);
@@ -143,7 +159,27 @@ static int set_up_load(struct trouble *t)
 		rc = -ENOSPC;
 	if (!rc)
 		rc = vfe_io_init(&t->io, &t->blk, 0, &opts);
-	return !rc && t->opts.touch ? touch_memory(t) : rc;
+	return rc;
+}
+
+static int set_up_load(struct trouble *t)
+{
+	int rc = begin_load(t);
+
+	return !rc && t->opts.touch ? touch_memory(t, t->opts.n_regions) : rc;
+}
+
+/* How many regions stay; the others are plugged. */
+static unsigned int n_staying(const struct trouble *t)
+{
+	return (t->opts.n_regions + 1) / 2;
+}
+
+static int set_up_plug(struct trouble *t)
+{
+	int rc = begin_load(t);
+
+	return !rc && t->opts.touch ? touch_memory(t, n_staying(t)) : rc;
 }
 
 /* The load's next requests, as many as are free. */
@@ -225,6 +261,29 @@ static int run_memtable(struct trouble *t)
 		t->count[0]++;
 	}
 	vfe_mem_fini(&split);
+	return is_hung_up(t) ? 0 : rc;
+}
+
+/* Half of the memory stays, the other half is plugged in and taken out again, a table each
+ * millisecond. In the lull the same load runs without. */
+static int run_plug(struct trouble *t)
+{
+	struct vfe_mem half = t->blk.mem;
+	int64_t next_ns = vfe_now_ns();
+	int rc = 0;
+
+	half.n_regions = n_staying(t);
+	while (!rc && !times_are_over(t) && !is_hung_up(t)) {
+		send_load(t);
+		if (vfe_now_ns() < next_ns)
+			usleep((unsigned int)(next_ns - vfe_now_ns()) / 1000);
+		next_ns = vfe_now_ns() + PLUG_EVERY_NS;
+		if (!t->lull)
+			rc = vfe_blk_set_mem_table(&t->blk, t->count[0] % 2 ? &t->blk.mem : &half);
+		if (!rc)
+			rc = reap_load(t, &t->count[1], &t->count[2]);
+		t->count[0]++;
+	}
 	return is_hung_up(t) ? 0 : rc;
 }
 
@@ -358,6 +417,11 @@ const struct trouble_kind trouble_kinds[] = {
 	 {"tables", "acked", "errors"},
 	 set_up_load,
 	 run_memtable},
+	{"plug",
+	 "plugs half of its memory regions in and out, under load",
+	 {"tables", "acked", "errors"},
+	 set_up_plug,
+	 run_plug},
 	{"connect",
 	 "connects and disconnects",
 	 {"connections", "refused"},

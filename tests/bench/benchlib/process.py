@@ -98,27 +98,32 @@ class Lines:
 
 
 class Noise:
-    """What the machine itself takes away, by pinned loops on both CPUs while nothing else runs: the
-    longest gap on the lcore's CPU so far."""
+    """What the machine itself takes away, by pinned loops on both CPUs while nothing else runs."""
 
     def __init__(self, build):
         self.build = build
         self.seconds = 0.0
-        self.longest_us = 0.0
-        self.lost_percent = 0.0
+        self.longest_us = {LCORE_CPU: 0.0, OTHER_CPU: 0.0}  # at once, so far
+        self.lost_percent = 0.0  # on the lcore's CPU, at worst
 
     def listen(self, seconds):
-        """For so long. Returns the longest gap of all times that were listened to."""
+        """For so long; both CPUs must be free."""
         out = subprocess.run([f"{self.build}/tests/bench/bench-spin",
                               f"{OTHER_CPU},{LCORE_CPU}", str(seconds)],
                              capture_output=True, text=True, check=True).stdout
         for row in map(json.loads, out.splitlines()):
-            if row["cpu"] == LCORE_CPU:
-                self.longest_us = max(self.longest_us, row["gap_max_us"])
+            cpu = row["cpu"]
+            self.longest_us[cpu] = max(self.longest_us[cpu], row["gap_max_us"])
+            if cpu == LCORE_CPU:
                 self.lost_percent = max(self.lost_percent, row["lost_percent"])
         self.seconds += seconds
-        return self.longest_us
+
+    def judge(self, row):
+        """Puts into a row of the table what is known of the noise so far."""
+        row["noise_us"] = self.longest_us[LCORE_CPU]
+        row["control_noise_ms"] = self.longest_us[OTHER_CPU] / 1e3
 
     def describe(self):
         return (f"Noise: in {self.seconds:.0f} s a loop that did nothing on the lcore's CPU lost "
-                f"{self.lost_percent:.1f} % of its time, {self.longest_us:.0f} us at once")
+                f"{self.lost_percent:.1f} % of its time, {self.longest_us[LCORE_CPU]:.0f} us "
+                f"at once; on the other CPU, {self.longest_us[OTHER_CPU]:.0f} us at once")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What happens to disk B, one class a scenario.
 
-`prepare` brings B to where it stands in the quiet phase, `happen` is the event and returns when it
-is over (the time of a deletion in ms, or None), `clean` ends what is left. The three may be called
-again and again."""
+`prepare` brings B to where it stands in the quiet phase, which is between `begin_quiet` and
+`end_quiet`. `happen` is the event and returns when it is over (the time of a deletion in ms, or
+None). These make a round, and there may be many. `clean` ends what is left of the last one."""
 
 import os
 import threading
@@ -15,6 +15,11 @@ from .process import BenchError, Lines
 MIB = 1 << 20
 
 
+def twice(size):
+    """Of a size such as 512M."""
+    return f"{2 * int(size[:-1])}{size[-1]}" if size[-1].isalpha() else str(2 * int(size))
+
+
 class Scenario:
     """A disk B in memory with a front end that one of bench-trouble's parts plays."""
 
@@ -22,13 +27,14 @@ class Scenario:
     title = ""
     daemon_env = {}
     rounds_max = 1000
-    rests = 0.1  # seconds between two rounds
+    quiet_s = 0.3
     # What librte_vhost's one event thread can't do for others while it is held in B's handler.
     control_held_ms = {}
 
     def __init__(self, rig):
         self.rig = rig
         self.front_end = None
+        self.failure = None  # in words: it did not end as it must
 
     def add(self, name="B", **params):
         params = {"backend": "malloc", "size": "1G", **params}
@@ -37,7 +43,7 @@ class Scenario:
     def trouble(self, part, *args):
         """Starts a part of bench-trouble on B; it is set up when this returns."""
         command = [f"{self.rig.build}/tests/bench/bench-trouble", part, "--socket",
-                   self.rig.daemon.path("B.sock"), *map(str, args)]
+                   self.rig.path("B.sock"), *map(str, args)]
         self.front_end = Lines(command, gives_way=True)
         self.front_end.expect("ready", 300.0)
 
@@ -69,6 +75,12 @@ class Scenario:
 
     def prepare(self):
         self.add()
+
+    def begin_quiet(self):
+        """B works as it will while the event happens, if it does."""
+
+    def end_quiet(self):
+        pass
 
     def happen(self):
         raise NotImplementedError
@@ -122,6 +134,7 @@ class KilledWithMemory(Scenario):
     number = 3
     title = "3 front end killed, touched memory, del"
     rounds_max = 2
+    quiet_s = 1.0
 
     def prepare(self):
         self.title = f"3 front end killed, {self.rig.memory} touched, del"
@@ -140,7 +153,7 @@ class EventThreadHeld(Scenario):
     number = 4
     title = "4 event thread held 2 s in teardown, del"
     control_held_ms = {"connect": 2000.0}
-    rounds_max = 1
+    quiet_s = 1.0
 
     def __init__(self, rig):
         super().__init__(rig)
@@ -172,7 +185,7 @@ class StoreHangs(Scenario):
 
     number = 5
     title = "5 store hangs 2 s, del --force"
-    rounds_max = 2
+    quiet_s = 1.0
 
     def prepare(self):
         path = self.rig.file_that_hangs("B.img", 64 * MIB)
@@ -196,16 +209,26 @@ class StoreHangs(Scenario):
 
 
 class MemoryTables(Scenario):
-    """6: memory hot-plug, as fast as it goes."""
+    """6: memory hot-plug: a region stays, with B's I/O in it, another comes and goes each
+    millisecond. Without the messages, the same I/O is what the quiet phase has."""
 
     number = 6
     title = "6 SET_MEM_TABLE again and again"
     rounds_max = 1
+    quiet_s = 2.0
 
     def prepare(self):
-        self.title = f"6 SET_MEM_TABLE of {self.rig.memory}, again and again"
+        self.title = f"6 SET_MEM_TABLE each ms, {self.rig.memory} + {self.rig.memory}"
         self.add()
-        self.trouble("memtable", "--mem", self.rig.memory, "--touch")
+        self.trouble("plug", "--mem", twice(self.rig.memory), "--regions", 2, "--touch")
+
+    def begin_quiet(self):
+        self.front_end.send("lull")
+        self.front_end.expect("running")
+
+    def end_quiet(self):
+        self.front_end.send("stop")
+        self.front_end.expect("done")
 
     def happen(self):
         self.begin()
@@ -220,6 +243,7 @@ class Churn(Scenario):
     number = 7
     title = "7 1000 connections, 1000 lives, 64 dels at once"
     rounds_max = 1
+    quiet_s = 2.0
 
     def happen(self):
         self.trouble("connect", "--count", 1000)
@@ -265,6 +289,7 @@ class Hostile(Scenario):
     # The event thread waits for the rest of a message, and no longer.
     control_held_ms = {"connect": 100.0, "del": 100.0}
     rounds_max = 1
+    quiet_s = 2.0
 
     def happen(self):
         for part in ("half", "noread", "kicks", "base"):
@@ -282,6 +307,7 @@ class ResetWhileHung(Scenario):
     number = 9
     title = "9 GET_VRING_BASE while the store hangs 2 s"
     rounds_max = 1
+    quiet_s = 2.0
 
     def prepare(self):
         path = self.rig.file_that_hangs("B.img", 64 * MIB)
@@ -293,7 +319,7 @@ class ResetWhileHung(Scenario):
         self.rig.store.expect("ok")
         self.begin()
         time.sleep(2.0)
-        control.connect(self.rig.daemon.path("A2.sock")).close()
+        control.connect(self.rig.path("A2.sock")).close()
         self.rig.store.send("pass")
         self.rig.store.expect("ok")
         self.front_end.expect("done")
