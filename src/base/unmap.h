@@ -1,23 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * munmap() keeps every other change of the process's mappings waiting for as long as it takes: 65
- * ms for a touched GiB of 4 KiB pages. Large mappings are taken down in pieces.
+ * ms for a touched GiB of 4 KiB pages. Large mappings are taken down in pieces, with a pause
+ * between them: who waits has its turn, and a CPU that others need is not taken for seconds.
  */
 #ifndef BASE_UNMAP_H
 #define BASE_UNMAP_H
 
 #include <stddef.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#define UNMAP_PIECE_BYTES ((size_t)32 << 20)
+#define UNMAP_PIECE_BYTES ((size_t)8 << 20)
+#define UNMAP_PAUSE_US    200
 
-/** page_bytes: of the mapping's pages; pieces are never smaller. */
+/** page_bytes: of the mapping's pages; pieces are never smaller. Sleeps. */
 static inline void unmap_in_pieces(void *addr, size_t n_bytes, size_t page_bytes)
 {
 	size_t piece = page_bytes > UNMAP_PIECE_BYTES ? page_bytes : UNMAP_PIECE_BYTES;
 
-	for (size_t at = 0; at < n_bytes; at += piece)
+	for (size_t at = 0; at < n_bytes; at += piece) {
+		if (at)
+			usleep(UNMAP_PAUSE_US);
 		munmap((char *)addr + at, n_bytes - at < piece ? n_bytes - at : piece);
+	}
 }
 
 #endif
