@@ -12,7 +12,8 @@
  * a value. REQUIRED: refused when missing.
  *
  * Types: STRING; SIZE (a number of bytes, or a string such as "512M": K M G T are powers of
- * 1024); UINT; BOOL; LCORES (a string such as "1,3-5").
+ * 1024); RATE (the same for a second, and 0 is no limit); TIME (a string such as "500ms" or "2s");
+ * UINT; BOOL; LCORES (a string such as "1,3-5").
  */
 #ifndef VHOSTD_METHODS_H
 #define VHOSTD_METHODS_H
@@ -20,6 +21,8 @@
 enum vhostd_param_type {
 	VHOSTD_PARAM_STRING,
 	VHOSTD_PARAM_SIZE,
+	VHOSTD_PARAM_RATE,
+	VHOSTD_PARAM_TIME,
 	VHOSTD_PARAM_UINT,
 	VHOSTD_PARAM_BOOL,
 	VHOSTD_PARAM_LCORES,
@@ -52,6 +55,8 @@ struct vhostd_param {
 	M(device_show, "device.show", "show", "Show all there is to know about a disk")            \
 	M(device_resize, "device.resize", "resize",                                                \
 	  "Give a disk another size; without SIZE take over the file's")                           \
+	M(device_qos, "device.qos", "qos",                                                         \
+	  "Show or change a disk's limits of requests and bytes a second")                         \
 	M(stats_get, "stats.get", "stats", "Show the request counters of all disks or of one")     \
 	M(lcore_list, "lcore.list", "lcores", "Show the lcores, what they serve and how busy")     \
 	M(lcore_trace, "lcore.trace", "trace",                                                     \
@@ -60,6 +65,17 @@ struct vhostd_param {
 	M(daemon_info, "daemon.info", "info", "Show the daemon's version, settings and limits")    \
 	M(daemon_shutdown, "daemon.shutdown", "shutdown", "Drain and end the daemon")              \
 	M(rpc_discover, "rpc.discover", "", "List the methods, their parameters and the errors")
+
+/* Limits of a disk. */
+#define VHOSTD_PARAMS_QOS(P)                                                                       \
+	P("iops", UINT, 0, "N", "limit: requests a second; 0: none")                               \
+	P("read_iops", UINT, 0, "N", "limit: reads a second; 0: none")                             \
+	P("write_iops", UINT, 0, "N", "limit: writes a second; 0: none")                           \
+	P("bandwidth", RATE, 0, "SIZE", "limit: bytes a second, such as 200M; 0: none")            \
+	P("read_bandwidth", RATE, 0, "SIZE", "limit: bytes read a second; 0: none")                \
+	P("write_bandwidth", RATE, 0, "SIZE", "limit: bytes written a second; 0: none")            \
+	P("burst", TIME, 0, "TIME",                                                                \
+	  "what an idle disk saves up, in time at its limits: 10ms to 3600s; default 100ms")
 
 /* The keys of a disk: parameters of device.add and keys of a "devices" entry of the
  * configuration file. */
@@ -76,7 +92,8 @@ struct vhostd_param {
 	P("readonly", BOOL, 0, "", "the guest can't write")                                        \
 	P("serial", STRING, 0, "TEXT", "what the guest reads as the disk's serial; 20 bytes")      \
 	P("lcores", LCORES, 0, "LIST", "lcores that may serve it, such as 1,3-5; default: all")    \
-	P("poll", STRING, 0, "MODE", "busy or adaptive; default: the daemon's")
+	P("poll", STRING, 0, "MODE", "busy or adaptive; default: the daemon's")                    \
+	VHOSTD_PARAMS_QOS(P)
 
 #define VHOSTD_PARAMS_device_del(P)                                                                \
 	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
@@ -90,6 +107,11 @@ struct vhostd_param {
 #define VHOSTD_PARAMS_device_resize(P)                                                             \
 	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
 	P("size", SIZE, VHOSTD_PARAM_POSITIONAL, "SIZE", "the new capacity; default: the file's")
+
+#define VHOSTD_PARAMS_device_qos(P)                                                                \
+	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
+	VHOSTD_PARAMS_QOS(P)                                                                       \
+	P("off", BOOL, 0, "", "lift all limits")
 
 #define VHOSTD_PARAMS_stats_get(P)                                                                 \
 	P("name", STRING, VHOSTD_PARAM_POSITIONAL, "NAME", "one disk only")

@@ -155,6 +155,46 @@ static void cmd_device_resize(struct daemon *daemon, struct ctl_request *request
 			params_size(request->rpc.params, "size"), on_device_done, request);
 }
 
+/* What the limits are to be, from what they are. 0, or -1 with *err: it makes no sense. */
+static int change_qos(struct json_object *params, struct qos_spec *qos, bool *ret_changed,
+		      struct error *err)
+{
+	bool off = params_bool(params, "off");
+
+	if (off)
+		qos_spec_init(qos);
+	*ret_changed = params_to_qos(params, qos);
+	if (off && *ret_changed)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "off: lifts all limits, and can't be given with one");
+	*ret_changed |= off;
+	return 0;
+}
+
+static void cmd_device_qos(struct daemon *daemon, struct ctl_request *request)
+{
+	struct device *dev = registry_find(daemon->registry, name_param(request));
+	struct device_view view;
+	struct error err = {0};
+	struct qos_spec qos;
+	bool changed;
+
+	if (!dev) {
+		fail_not_found(request);
+		return;
+	}
+	device_view_get(dev, &view);
+	qos = view.spec->qos;
+	if (change_qos(request->rpc.params, &qos, &changed, &err) ||
+	    (changed && registry_set_qos(daemon->registry, name_param(request), &qos, &err))) {
+		ctl_request_fail(request, &err);
+		return;
+	}
+	if (changed)
+		log_change(request, "qos", name_param(request));
+	ctl_request_answer(request, view_device_qos(dev));
+}
+
 static void cmd_stats_get(struct daemon *daemon, struct ctl_request *request)
 {
 	const char *name = name_param(request);

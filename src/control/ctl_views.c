@@ -80,6 +80,24 @@ static struct json_object *view_totals(const struct device_view *view)
 	return object;
 }
 
+static struct json_object *view_qos(const struct device_view *view)
+{
+	const struct qos_spec *qos = &view->spec->qos;
+	struct json_object *object = json_object_new_object();
+	uint64_t n = 0, n_us = 0;
+
+	for (unsigned int i = 0; i < QOS_N_LIMITS; i++)
+		add_uint(object, qos_limit_key((enum qos_limit)i), qos->per_s[i]);
+	add_uint(object, "burst_ms", qos->burst_ms);
+	for (unsigned int i = 0; i < view->n_queues; i++) {
+		n += counter_get(&view->queues[i].counters->throttled);
+		n_us += counter_get(&view->queues[i].counters->throttled_us);
+	}
+	add_uint(object, "throttled", n);
+	add_uint(object, "throttled_us", n_us);
+	return object;
+}
+
 static struct json_object *view_queue(unsigned int index, const struct queue_view *queue)
 {
 	struct json_object *object = json_object_new_object();
@@ -171,6 +189,7 @@ struct json_object *view_device(const struct device *dev)
 	add_uint(store, "errors", view.store_errors);
 	add_uint(store, "block_size", view.store_block_size_bytes);
 	json_object_object_add(object, "store", store);
+	json_object_object_add(object, "qos", view_qos(&view));
 	json_object_object_add(object, "queues", view_queues(&view));
 	return object;
 }
@@ -187,6 +206,17 @@ struct json_object *view_device_short(const struct device *dev)
 	add_uint(object, "queues", view.n_queues);
 	if (view.connected)
 		add_int(object, "peer_pid", view.peer_pid);
+	return object;
+}
+
+struct json_object *view_device_qos(const struct device *dev)
+{
+	struct json_object *object = json_object_new_object();
+	struct device_view view;
+
+	device_view_get(dev, &view);
+	add_text(object, "name", view.spec->name);
+	json_object_object_add(object, "qos", view_qos(&view));
 	return object;
 }
 
@@ -220,6 +250,10 @@ static const char *type_name(enum vhostd_param_type type)
 		return "string";
 	case VHOSTD_PARAM_SIZE:
 		return "size";
+	case VHOSTD_PARAM_RATE:
+		return "rate";
+	case VHOSTD_PARAM_TIME:
+		return "time";
 	case VHOSTD_PARAM_UINT:
 		return "uint";
 	case VHOSTD_PARAM_BOOL:

@@ -18,6 +18,9 @@ struct json_object *view_device(const struct device *dev) IN_CTRL;
 /** What a list needs. */
 struct json_object *view_device_short(const struct device *dev) IN_CTRL;
 
+/** Its limits, and what they have held back. */
+struct json_object *view_device_qos(const struct device *dev) IN_CTRL;
+
 /** Its counters: totals, and each queue's. */
 struct json_object *view_device_stats(const struct device *dev, bool with_queues) IN_CTRL;
 

@@ -8,6 +8,9 @@
 
 #include "control/suggest.h"
 
+#define TIME_HELP "a time, such as \"500ms\" or \"2s\""
+#define RATE_HELP                                                                                  \
+	"a number of bytes a second, or a string such as \"200M\" (K, M, G, T); 0 is no limit"
 #define SIZE_HELP "a number of bytes, or a string such as \"512M\" or \"10G\" (K, M, G, T)"
 
 static const struct vhostd_param device_params[] = {VHOSTD_PARAMS_device_add(VHOSTD_P)};
@@ -34,6 +37,27 @@ int params_parse_size(const char *text, uint64_t *ret_bytes)
 	if (number > UINT64_MAX >> shift)
 		return -EINVAL;
 	*ret_bytes = number << shift;
+	return 0;
+}
+
+int params_parse_time(const char *text, uint32_t *ret_ms)
+{
+	uint64_t number = 0;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	for (; *text >= '0' && *text <= '9'; text++) {
+		number = number * 10 + (uint64_t)(*text - '0');
+		if (number > UINT32_MAX)
+			return -EINVAL;
+	}
+	if (strcmp(text, "s") == 0)
+		number *= 1000;
+	else if (strcmp(text, "ms") != 0)
+		return -EINVAL;
+	if (number > UINT32_MAX)
+		return -EINVAL;
+	*ret_ms = (uint32_t)number;
 	return 0;
 }
 
@@ -66,6 +90,15 @@ static bool is_int_upto(struct json_object *value, uint64_t max)
 	       json_object_get_uint64(value) <= max;
 }
 
+static bool is_rate(struct json_object *value)
+{
+	uint64_t bytes;
+
+	if (is_string(value))
+		return params_parse_size(json_object_get_string(value), &bytes) == 0;
+	return is_int_upto(value, INT64_MAX);
+}
+
 static bool is_size(struct json_object *value)
 {
 	uint64_t bytes;
@@ -73,6 +106,13 @@ static bool is_size(struct json_object *value)
 	if (is_string(value))
 		return params_parse_size(json_object_get_string(value), &bytes) == 0 && bytes;
 	return is_int_upto(value, INT64_MAX) && json_object_get_int64(value) > 0;
+}
+
+static bool is_time(struct json_object *value)
+{
+	uint32_t ms;
+
+	return is_string(value) && params_parse_time(json_object_get_string(value), &ms) == 0;
 }
 
 static bool is_lcores(struct json_object *value)
@@ -90,6 +130,10 @@ int params_check_value(struct json_object *value, const char *key, enum vhostd_p
 		return is_string(value) ? 0 : wrong(value, key, "a string", err);
 	case VHOSTD_PARAM_SIZE:
 		return is_size(value) ? 0 : wrong(value, key, SIZE_HELP, err);
+	case VHOSTD_PARAM_RATE:
+		return is_rate(value) ? 0 : wrong(value, key, RATE_HELP, err);
+	case VHOSTD_PARAM_TIME:
+		return is_time(value) ? 0 : wrong(value, key, TIME_HELP, err);
 	case VHOSTD_PARAM_UINT:
 		return is_int_upto(value, UINT32_MAX) ? 0
 						      : wrong(value, key, "a whole number", err);
@@ -232,6 +276,27 @@ static int to_backend(struct json_object *object, enum store_kind *ret_kind, str
 	return error_set(err, VHOSTD_ERR_PARAMS, "backend: \"%.64s\" is none%s", text, hint);
 }
 
+bool params_to_qos(struct json_object *object, struct qos_spec *qos)
+{
+	const char *burst = params_string(object, "burst");
+	bool any = burst != NULL;
+
+	for (unsigned int i = 0; i < QOS_N_LIMITS; i++) {
+		const char *key = qos_limit_key((enum qos_limit)i);
+
+		if (!get(object, key))
+			continue;
+		qos->per_s[i] = params_size(object, key);
+		any = true;
+	}
+	if (burst) {
+		int rc = params_parse_time(burst, &qos->burst_ms);
+
+		CHECK(rc == 0, "the time was checked");
+	}
+	return any;
+}
+
 int params_check_device(struct json_object *object, struct error *err)
 {
 	return params_check(object, device_params, ARRAY_LEN(device_params), err);
@@ -256,6 +321,7 @@ int params_to_spec(struct json_object *object, struct device_spec *ret_spec, str
 	ret_spec->size_bytes = params_size(object, "size");
 	ret_spec->block_size_bytes = params_uint(object, "block_size", ret_spec->block_size_bytes);
 	ret_spec->readonly = params_bool(object, "readonly");
+	params_to_qos(object, &ret_spec->qos);
 	if (poll && poll_mode_parse(poll, &ret_spec->poll))
 		return error_set(err, VHOSTD_ERR_PARAMS,
 				 "poll: \"%.64s\" is no poll mode; busy or adaptive is", poll);

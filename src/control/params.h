@@ -14,7 +14,7 @@
 #include "device/spec.h"
 #include "vhostd/methods.h"
 
-#define PARAMS_MAX 16 /* rows of a table */
+#define PARAMS_MAX 32 /* rows of a table */
 
 /** Every key known, every required one there, every value of its type. `object` NULL: no keys.
  *  0, or -1 with *err set. */
@@ -33,6 +33,13 @@ bool params_bool(struct json_object *object, const char *key);
 
 /** Bytes of "512", "10G" and the like. 0, or -EINVAL. */
 int params_parse_size(const char *text, uint64_t *ret_bytes);
+
+/** Milliseconds of "500ms", "2s". 0, or -EINVAL. */
+int params_parse_time(const char *text, uint32_t *ret_ms);
+
+/** What a checked object has of the keys of VHOSTD_PARAMS_QOS replaces what is in *qos. True if it
+ *  has any. */
+bool params_to_qos(struct json_object *object, struct qos_spec *qos);
 
 /** A disk's keys, checked against VHOSTD_PARAMS_device_add, as a spec. What belongs together is
  *  device_spec_check()'s. 0, or -1 with *err set. */

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "engine/lcore.h"
+#include "engine/waker.h"
 
 uint64_t now_us(void)
 {
@@ -30,6 +31,7 @@ struct device *device_new(struct registry *registry, const struct device_spec *s
 	dev->registry = registry;
 	dev->state = DEVICE_NEW;
 	dev->state_since_us = now_us();
+	qos_set(&dev->qos, &spec->qos);
 	device_step_update(dev);
 	return dev;
 }
@@ -53,6 +55,15 @@ void device_event(struct device *dev, enum device_event event)
 		  device_state_name(new), device_event_name(event));
 	dev->state = new;
 	dev->state_since_us = now_us();
+}
+
+void device_set_qos(struct device *dev, const struct qos_spec *spec)
+{
+	dev->spec.qos = *spec;
+	qos_set(&dev->qos, spec);
+	/* They look at what is held back before it is due by the old limits. */
+	for (unsigned int i = 0; i < dev->n_lanes; i++)
+		doorbell_ring(lcore_doorbell(dev->lcores[i]));
 }
 
 /* May this run be given to its lcore? Not while requests of an older connection, or of an earlier

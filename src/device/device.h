@@ -33,6 +33,7 @@ struct device {
 	struct store *store;
 	struct offload *offload;
 	struct blk_disk disk;
+	struct qos qos;
 	struct endpoint endpoint;
 	struct queue_counters counters[VHOSTD_QUEUES_MAX];
 	struct lane **lanes; /* one for each of n_lanes lcores */
@@ -85,6 +86,9 @@ void device_on_run_start(struct device *dev, struct ring_run *run) IN_CTRL;
 void device_on_run_stop(struct device *dev, struct ring_run *run) IN_CTRL;
 void device_on_run_drained(struct device *dev, struct ring_run *run) IN_CTRL;
 void device_on_run_broken(struct device *dev, struct ring_run *run) IN_CTRL;
+
+/** Changes its limits, at once. */
+void device_set_qos(struct device *dev, const struct qos_spec *spec) IN_CTRL;
 
 /** The monotonic clock. */
 uint64_t now_us(void);

@@ -57,6 +57,7 @@ static int open_lanes(struct device *dev, struct error *err) IN_JOB
 	struct lane_params params = {
 		.store = dev->store,
 		.disk = &dev->disk,
+		.qos = &dev->qos,
 		.device = dev->number,
 		.idle_tsc =
 			dev->poll == POLL_BUSY ? UINT64_MAX : lcore_tsc_of_us(dev->poll_idle_us),

@@ -411,6 +411,22 @@ void registry_resize(struct registry *r, const char *name, uint64_t size_bytes,
 	job_start(&r->jobs, &dev->job, "resize a disk", resize_run, resize_done);
 }
 
+int registry_set_qos(struct registry *r, const char *name, const struct qos_spec *qos,
+		     struct error *err)
+{
+	struct device *dev = registry_find(r, name);
+
+	if (!dev)
+		return error_set(err, VHOSTD_ERR_NOT_FOUND, "name: there is no disk \"%s\"", name);
+	if (dev->state >= DEVICE_QUIESCING)
+		return error_set(err, VHOSTD_ERR_BUSY, "\"%s\" is being deleted (%s)", name,
+				 device_state_name(dev->state));
+	if (device_spec_check_qos(qos, err))
+		return -1;
+	device_set_qos(dev, qos);
+	return 0;
+}
+
 void registry_shutdown(struct registry *r, registry_done_fn done, void *arg)
 {
 	struct device *dev = r->devices, *next;

@@ -106,6 +106,10 @@ void registry_del(struct registry *registry, const char *name, bool force, bool 
 void registry_resize(struct registry *registry, const char *name, uint64_t size_bytes,
 		     registry_done_fn done, void *arg) IN_CTRL;
 
+/** Changes a disk's limits, checked, from its next request on. 0, or -1 with *err set. */
+int registry_set_qos(struct registry *registry, const char *name, const struct qos_spec *qos,
+		     struct error *err) IN_CTRL;
+
 /** Begins to delete all, by force, and refuses to add from now on; done(arg, NULL, NULL) when the
  *  last one is gone. */
 void registry_shutdown(struct registry *registry, registry_done_fn done, void *arg) IN_CTRL;

@@ -44,6 +44,7 @@ void device_spec_init(struct device_spec *spec)
 	memset(spec, 0, sizeof(*spec));
 	spec->block_size_bytes = 512;
 	spec->n_queues = 1;
+	qos_spec_init(&spec->qos);
 }
 
 static int check_name(const char *name, const char *socket_dir, struct error *err)
@@ -133,11 +134,29 @@ static int check_lcores(const struct lcore_set *wanted, const struct lcore_set *
 			 available_text);
 }
 
+int device_spec_check_qos(const struct qos_spec *qos, struct error *err)
+{
+	for (unsigned int i = 0; i < QOS_N_LIMITS; i++)
+		if (qos_limit_is_bytes((enum qos_limit)i) && qos->per_s[i] &&
+		    qos->per_s[i] < QOS_BANDWIDTH_MIN)
+			return error_set(err, VHOSTD_ERR_PARAMS,
+					 "%s: %" PRIu64 " is less than %d bytes a second; 0 is no "
+					 "limit",
+					 qos_limit_key((enum qos_limit)i), qos->per_s[i],
+					 QOS_BANDWIDTH_MIN);
+	if (qos->burst_ms < QOS_BURST_MS_MIN || qos->burst_ms > QOS_BURST_MS_MAX)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "burst: %" PRIu32 " ms is not from %d ms to %d s", qos->burst_ms,
+				 QOS_BURST_MS_MIN, QOS_BURST_MS_MAX / 1000);
+	return 0;
+}
+
 int device_spec_check(const struct device_spec *spec, const char *socket_dir,
 		      const struct lcore_set *available, struct error *err)
 {
 	if (check_name(spec->name, socket_dir, err) || check_backing(spec, err) ||
-	    check_geometry(spec, err) || check_serial(spec->serial, err))
+	    check_geometry(spec, err) || check_serial(spec->serial, err) ||
+	    device_spec_check_qos(&spec->qos, err))
 		return -1;
 	return check_lcores(&spec->lcores, available, err);
 }

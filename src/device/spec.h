@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "engine/lcore_set.h"
+#include "engine/qos.h"
 #include "engine/store.h"
 #include "vhostd/limits.h"
 
@@ -40,9 +41,10 @@ struct device_spec {
 	char serial[VHOSTD_SERIAL_MAX + 1];
 	struct lcore_set lcores; /* empty: all */
 	enum poll_mode poll;     /* POLL_DEFAULT: the daemon's */
+	struct qos_spec qos;
 };
 
-/** Fills in the defaults: 512-byte blocks, one queue. */
+/** Fills in the defaults: 512-byte blocks, one queue, no limits. */
 void device_spec_init(struct device_spec *spec);
 
 /** Checks ranges and what belongs together (path with auto, aio and uring, size with malloc and
@@ -50,5 +52,8 @@ void device_spec_init(struct device_spec *spec);
  * naming key, value and what would be right. */
 int device_spec_check(const struct device_spec *spec, const char *socket_dir,
 		      const struct lcore_set *available, struct error *err);
+
+/** Checks the ranges of limits alone, in the same way. */
+int device_spec_check_qos(const struct qos_spec *qos, struct error *err);
 
 #endif

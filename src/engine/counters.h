@@ -23,7 +23,9 @@
 	X(unsupported, "requests answered with VIRTIO_BLK_S_UNSUPP")                               \
 	X(interrupts, "used-buffer notifications sent")                                            \
 	X(interrupts_saved, "batches completed without one, as the driver asked")                  \
-	X(breaks, "times the driver corrupted the ring")
+	X(breaks, "times the driver corrupted the ring")                                           \
+	X(throttled, "requests that waited for a limit of the disk")                               \
+	X(throttled_us, "microseconds in which some did")
 
 #define QUEUE_COUNTER_FIELD(name, summary) _Atomic uint64_t name;
 struct queue_counters {

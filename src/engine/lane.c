@@ -8,6 +8,9 @@
 #define BATCH_MAX 256
 #define REAP_MAX  64
 
+/* No further queue is asked in a turn that has begun with so many bytes. */
+#define TURN_BYTES (1u << 20)
+
 /* A lane begins with few requests a turn, because the first ones touch memory that was never
  * touched from here: page faults, of some microseconds each. More when a turn was quick, fewer when
  * it was slow. */
@@ -31,6 +34,7 @@ int lane_new(const struct lane_params *params, struct lane **ret_lane, struct er
 	lane->lcore = params->lcore;
 	lane->disk = params->disk;
 	lane->device = params->device;
+	qos_share_init(&lane->qos, params->qos);
 	lane->idle_tsc = params->idle_tsc;
 	lane->fetch_max = FETCH_FIRST;
 	lane->quick_tsc = lcore_tsc_of_us(QUICK_US);
@@ -75,23 +79,65 @@ static void submit(struct lane *lane, struct turn_clock *clock, struct store_io 
 	turn_detail(clock, cause(lane, NULL, TURN_SUBMIT), n);
 }
 
+/* The first queue becomes the last: it is another's turn to take what there is. */
+static void rotate(struct lane *lane)
+{
+	struct queue *first = lane->queues, **link = &first->next;
+
+	if (!*link)
+		return;
+	lane->queues = *link;
+	while (*link)
+		link = &(*link)->next;
+	*link = first;
+	first->next = NULL;
+}
+
+static uint64_t n_bytes_of(struct store_io *const *ios, unsigned int n)
+{
+	uint64_t n_bytes = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		n_bytes += ios[i]->n_bytes;
+	return n_bytes;
+}
+
+/* Takes requests from one queue; returns how many operations they made for the store. */
+static unsigned int fetch(struct lane *lane, struct turn_clock *clock, struct queue *q,
+			  struct store_io **ret_ios, unsigned int n_max) IN_LCORE
+{
+	unsigned int n;
+
+	if (n_max > lane->fetch_max)
+		n_max = lane->fetch_max;
+	n = queue_fetch(q, ret_ios, n_max);
+	turn_detail(clock, cause(lane, q, TURN_FETCH), n);
+	if (n)
+		q->last_tsc = clock->start_tsc;
+	else if (clock->start_tsc - q->last_tsc > lane->idle_tsc && !queue_is_held(q))
+		queue_try_sleep(q);
+	return n;
+}
+
 static unsigned int fetch_and_submit(struct lane *lane, struct turn_clock *clock) IN_LCORE
 {
 	struct store_io *ios[BATCH_MAX];
 	unsigned int n = 0, total = 0;
+	uint64_t n_bytes = 0;
+	bool held = false;
 
-	for (struct queue *q = lane->queues; q; q = q->next) {
-		unsigned int n_fetched, n_max;
+	if (unlikely(qos_share_begin(&lane->qos, clock->start_tsc)))
+		for (struct queue *q = lane->queues; q; q = q->next)
+			queue_release(q);
+	for (struct queue *q = lane->queues; q && n_bytes < TURN_BYTES; q = q->next) {
+		unsigned int n_fetched;
 
-		if (!is_polled(q))
+		if (!is_polled(q) || queue_is_held(q))
 			continue;
-		n_max = BATCH_MAX - n < lane->fetch_max ? BATCH_MAX - n : lane->fetch_max;
-		n_fetched = queue_fetch(q, ios + n, n_max);
-		turn_detail(clock, cause(lane, q, TURN_FETCH), n_fetched);
-		if (n_fetched)
-			q->last_tsc = clock->start_tsc;
-		else if (clock->start_tsc - q->last_tsc > lane->idle_tsc)
-			queue_try_sleep(q);
+		n_fetched = fetch(lane, clock, q, ios + n, BATCH_MAX - n);
+		held |= queue_is_held(q);
+		if (q->next)
+			n_bytes += n_bytes_of(ios + n, n_fetched);
 		n += n_fetched;
 		if (n < BATCH_MAX)
 			continue;
@@ -100,6 +146,8 @@ static unsigned int fetch_and_submit(struct lane *lane, struct turn_clock *clock
 		n = 0;
 	}
 	submit(lane, clock, ios, n);
+	if (unlikely(held || n_bytes >= TURN_BYTES))
+		rotate(lane);
 	return total + n;
 }
 
@@ -181,19 +229,36 @@ unsigned int lane_turn(struct lane *lane, struct turn_clock *clock, struct queue
 	return n;
 }
 
-enum lane_place lane_next_place(const struct lane *lane, const struct turn_clock *clock,
-				unsigned int n)
+/* When the first of the queues wants to be polled again: 0 now, UINT64_MAX when none does before
+ * it is woken. */
+static uint64_t next_release_tsc(const struct lane *lane) IN_LCORE
+{
+	uint64_t release_tsc = UINT64_MAX;
+
+	for (const struct queue *q = lane->queues; q; q = q->next) {
+		if (!is_polled(q))
+			continue;
+		if (!queue_is_held(q))
+			return 0;
+		if (q->held_until_tsc < release_tsc)
+			release_tsc = q->held_until_tsc;
+	}
+	return release_tsc;
+}
+
+enum lane_place lane_next_place(struct lane *lane, const struct turn_clock *clock, unsigned int n)
 {
 	const struct store_channel *channel = lane->channel;
+	uint64_t now_tsc = clock->start_tsc;
 
 	if (!lane->queues)
 		return LANE_OFF;
 	if (n > 0 || !lane_may_sleep(lane) || channel->n_inflight != channel->n_away)
 		return LANE_POLLED;
-	for (const struct queue *q = lane->queues; q; q = q->next)
-		if (is_polled(q))
-			return LANE_POLLED;
-	if (channel->n_inflight == 0)
+	lane->release_tsc = next_release_tsc(lane);
+	if (lane->release_tsc < now_tsc || lane->release_tsc - now_tsc < lane->idle_tsc)
+		return LANE_POLLED;
+	if (lane->release_tsc == UINT64_MAX && channel->n_inflight == 0)
 		return LANE_PARKED;
-	return clock->start_tsc - lane->last_tsc > lane->idle_tsc ? LANE_WAITING : LANE_POLLED;
+	return now_tsc - lane->last_tsc > lane->idle_tsc ? LANE_WAITING : LANE_POLLED;
 }

@@ -6,6 +6,7 @@
 #ifndef ENGINE_LANE_H
 #define ENGINE_LANE_H
 
+#include "engine/qos.h"
 #include "engine/queue.h"
 #include "engine/turn.h"
 
@@ -13,7 +14,8 @@
 enum lane_place {
 	LANE_OFF,     /* no queue is attached */
 	LANE_POLLED,  /* in each turn */
-	LANE_WAITING, /* nothing to poll but what rings the doorbell when it has ended */
+	LANE_WAITING, /* nothing to poll but what rings the doorbell when it has ended, or what
+		       * limits hold back until a known time */
 	LANE_PARKED,  /* nothing at all, until a kick or a message */
 };
 
@@ -30,6 +32,9 @@ struct lane {
 	uint32_t
 		fetch_max; /* requests taken from a queue in a turn: adapts to how long they take */
 	uint64_t last_tsc; /* the last turn in which there was something */
+	uint64_t release_tsc; /* LANE_WAITING: a limit allows something then; UINT64_MAX: nothing
+			       * is held back */
+	struct qos_share qos;
 	struct lane *next; /* of those in the same place */
 };
 
@@ -37,6 +42,7 @@ struct lane_params {
 	struct lcore *lcore;
 	struct store *store;
 	const struct blk_disk *disk;
+	struct qos *qos;   /* its limits */
 	uint32_t device;   /* the disk's number */
 	uint64_t idle_tsc; /* UINT64_MAX: its queues are always polled */
 };
@@ -54,7 +60,7 @@ unsigned int lane_turn(struct lane *lane, struct turn_clock *clock,
 		       struct queue **drained) IN_LCORE;
 
 /** Where it goes after a turn that found n. */
-enum lane_place lane_next_place(const struct lane *lane, const struct turn_clock *clock,
+enum lane_place lane_next_place(struct lane *lane, const struct turn_clock *clock,
 				unsigned int n) IN_LCORE;
 
 /** May its queues go to sleep? */
@@ -65,10 +71,36 @@ static inline bool lane_may_sleep(const struct lane *lane)
 
 void lane_add_queue(struct lane *lane, struct queue *queue) IN_LCORE;
 
-/* Between queue.c, queue_io.c and lane.c. */
+/* Between queue.c, queue_hold.c, queue_io.c and lane.c. */
 void queue_break(struct queue *queue, const char *why) IN_LCORE;
 void queue_notify(struct queue *queue) IN_LCORE;
 void queue_map_put(struct queue *queue, struct map_use *use) IN_LCORE;
 void queue_drained(struct queue *queue) IN_LCORE;
+
+/* queue_hold.c, for lanes with limits. */
+
+/** A limit holds back its next request: nothing is fetched in this turn. */
+static inline bool queue_is_held(const struct queue *queue) IN_LCORE
+{
+	const struct qos_share *qos = &queue->lane->qos;
+
+	return unlikely(qos->limited) && queue->held_until_tsc > qos->now_tsc;
+}
+
+/** May a request of this type begin? If not, the queue is held. */
+bool queue_admits(struct queue *queue, uint32_t type) IN_LCORE;
+
+/** It has begun: the store has something to do for it. */
+void queue_pay(struct queue *queue, const struct request *req) IN_LCORE;
+
+/** After a fetch of n_begun requests: all that begin from when the queue was held until it has
+ *  caught up count as throttled. */
+void queue_account_hold(struct queue *queue, unsigned int n_begun) IN_LCORE;
+
+/** Its ring is empty. */
+void queue_caught_up(struct queue *queue) IN_LCORE;
+
+/** The limits have changed: it is not held any more. */
+void queue_release(struct queue *queue) IN_LCORE;
 
 #endif

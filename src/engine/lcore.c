@@ -5,7 +5,8 @@
  * submission, the write to a call descriptor, and, rarely, the wake-up of CTRL.
  *
  * A lane whose queues all sleep, and which has nothing in flight but what rings the doorbell, is
- * not polled (engine/waker.h). When no lane is, the lcore sleeps, too.
+ * not polled (engine/waker.h); nor is one whose queues are held back by limits, until they are
+ * released. When no lane is, the lcore sleeps, too.
  */
 #include <rte_cycles.h>
 #include <rte_pause.h>
@@ -48,6 +49,7 @@ static void poll_lane(struct lcore *lcore, struct lane *lane) IN_LCORE
 
 static void poll_waiting_lanes(struct lcore *lcore) IN_LCORE
 {
+	lcore->release_tsc = UINT64_MAX;
 	while (lcore->waiting) {
 		struct lane *lane = lcore->waiting;
 
@@ -193,6 +195,8 @@ static void move_lane(struct lcore *lcore, struct lane *lane, enum lane_place pl
 	lane->place = place;
 	if (place != LANE_WAITING)
 		return;
+	if (lane->release_tsc < lcore->release_tsc)
+		lcore->release_tsc = lane->release_tsc;
 	lane->next = lcore->waiting;
 	lcore->waiting = lane;
 }
@@ -255,6 +259,8 @@ static unsigned int turn(struct lcore *lcore, uint64_t now_tsc) IN_LCORE
 	unsigned int n;
 
 	turn_begin(&lcore->clock, now_tsc, trace);
+	if (unlikely(now_tsc >= lcore->release_tsc))
+		poll_waiting_lanes(lcore);
 	n = handle_messages(lcore);
 	n += look_around(lcore);
 	return n + turn_lanes(lcore);
@@ -278,6 +284,16 @@ static bool may_sleep(const struct lcore *lcore)
 	       !atomic_load_explicit(lcore->stop, memory_order_seq_cst);
 }
 
+/* How long it may sleep; rounded up, so that it does not come too early. */
+static uint64_t sleep_ms(const struct lcore *lcore, uint64_t now_tsc)
+{
+	if (likely(lcore->release_tsc == UINT64_MAX))
+		return UINT64_MAX;
+	if (lcore->release_tsc <= now_tsc)
+		return 0;
+	return (lcore->release_tsc - now_tsc) / lcore->ms_tsc + 1;
+}
+
 /* Sleeps unless a last look, which comes after the word that it sleeps, finds something. */
 static uint64_t sleep_unless_called(struct lcore *lcore, uint64_t now_tsc) IN_LCORE
 {
@@ -292,7 +308,7 @@ static uint64_t sleep_unless_called(struct lcore *lcore, uint64_t now_tsc) IN_LC
 		waker_cancel(&lcore->waker);
 		return since_tsc;
 	}
-	n = waker_sleep(&lcore->waker, whats, WAKES_MAX);
+	n = waker_sleep(&lcore->waker, whats, WAKES_MAX, sleep_ms(lcore, since_tsc));
 	now_tsc = rte_rdtsc();
 	counter_add(&lcore->asleep_tsc, now_tsc - since_tsc);
 	counter_add(&lcore->sleeps, 1);

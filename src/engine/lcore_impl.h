@@ -18,6 +18,7 @@ struct lcore {
 	/* its own */
 	struct lane *polled;  /* lanes in LANE_POLLED */
 	struct lane *waiting; /* lanes in LANE_WAITING */
+	uint64_t release_tsc; /* the earliest of theirs */
 	struct mbox *inbox;
 	struct signaller *signaller;
 	uint64_t slow_tsc; /* a turn of so many cycles is a slow one */
@@ -25,6 +26,7 @@ struct lcore {
 	struct waker waker;
 	uint64_t look_tsc; /* the waker is looked at so often while others are polled */
 	uint64_t last_look_tsc;
+	uint64_t ms_tsc;         /* cycles of a millisecond */
 	unsigned int n_sleepers; /* attached queues that may sleep */
 	bool sleeps_empty;       /* sleeps when no queue is attached */
 	unsigned int id;

@@ -45,7 +45,9 @@ int lcores_new(const struct lcore_set *set, bool sleeps_empty, struct lcores **r
 		lcore->stop = &lcores->stop;
 		lcore->slow_tsc = lcore_tsc_of_us(SLOW_US);
 		lcore->look_tsc = lcore_tsc_of_us(LOOK_US);
+		lcore->ms_tsc = lcore_tsc_of_us(1000);
 		lcore->sleeps_empty = sleeps_empty;
+		lcore->release_tsc = UINT64_MAX;
 		lcores->n++;
 		lcore->trace = turn_trace_new();
 		if (!lcore->trace)

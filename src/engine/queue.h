@@ -128,7 +128,10 @@ struct queue {
 	bool write_through;
 	/* lcore's, cold */
 	bool enabled;
-	bool watched; /* the lcore's waker watches kick_fd */
+	bool watched;            /* the lcore's waker watches kick_fd */
+	uint64_t held_until_tsc; /* by a limit of the disk: takes nothing before */
+	uint64_t held_since_tsc; /* and is behind since then, as far as that is not in the
+				  * counters; 0: it is not */
 	int kick_fd;
 	struct iovec *big_iov;        /* CHAIN_IOV_BIG, for a chain with more pieces than its own */
 	struct request *big_iov_user; /* NULL: it is free */

@@ -294,6 +294,12 @@ static void put_back(struct queue *q, struct batch *b, unsigned int i) IN_LCORE
 	}
 }
 
+/* Has a limit of the disk something against this request? Then nothing behind it begins either. */
+static bool is_over_limit(struct queue *q, const struct blk_request *blk) IN_LCORE
+{
+	return unlikely(q->lane->qos.limited) && !queue_admits(q, blk->type);
+}
+
 /* The second step: parse and check requests; those for the store are in ret_ios. */
 static unsigned int start_batch(struct queue *q, struct batch *b,
 				struct store_io **ret_ios) IN_LCORE
@@ -310,9 +316,16 @@ static unsigned int start_batch(struct queue *q, struct batch *b,
 			put_back(q, b, i);
 			break;
 		}
+		if (is_over_limit(q, &blk)) {
+			put_back(q, b, i);
+			break;
+		}
 		io = start(b->reqs[i], &blk, &b->chains[i]);
-		if (io)
-			ret_ios[n_ios++] = io;
+		if (!io)
+			continue;
+		if (unlikely(q->lane->qos.limited))
+			queue_pay(q, b->reqs[i]);
+		ret_ios[n_ios++] = io;
 	}
 	return n_ios;
 }
@@ -320,11 +333,15 @@ static unsigned int start_batch(struct queue *q, struct batch *b,
 unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned int n_max)
 {
 	int n_avail = virtq_n_avail(&q->vq);
+	bool limited = unlikely(q->lane->qos.limited);
 	unsigned int n_ios;
 	struct batch b;
 
-	if (likely(n_avail == 0))
+	if (likely(n_avail == 0)) {
+		if (limited)
+			queue_caught_up(q);
 		return 0;
+	}
 	b.n = 0;
 	b.fault = NULL;
 	if (unlikely(guest_mem_is_lost(q->map_use->mem)))
@@ -334,6 +351,8 @@ unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned in
 	else
 		take_batch(q, &b, n_max < TURN_MAX_REQUESTS ? n_max : TURN_MAX_REQUESTS);
 	n_ios = start_batch(q, &b, ret_ios);
+	if (limited)
+		queue_account_hold(q, b.n);
 	if (unlikely(b.fault))
 		queue_break(q, b.fault);
 	return n_ios;

@@ -84,9 +84,10 @@ unsigned int waker_look(struct waker *waker, void **ret_whats, unsigned int n_ma
 	return wait_events(waker, ret_whats, n_max, 0);
 }
 
-unsigned int waker_sleep(struct waker *waker, void **ret_whats, unsigned int n_max)
+unsigned int waker_sleep(struct waker *waker, void **ret_whats, unsigned int n_max, uint64_t max_ms)
 {
-	unsigned int n = wait_events(waker, ret_whats, n_max, SLEEP_MAX_MS);
+	unsigned int n = wait_events(waker, ret_whats, n_max,
+				     max_ms < SLEEP_MAX_MS ? (int)max_ms : SLEEP_MAX_MS);
 
 	waker_cancel(waker);
 	return n;

@@ -23,6 +23,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "base/thread_role.h"
@@ -67,9 +68,10 @@ static inline void waker_prepare(struct waker *waker) IN_LCORE
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/** Sleeps until something comes or some time has passed; then as waker_look(). After
+/** Sleeps until something comes, max_ms or some time has passed; then as waker_look(). After
  *  waker_prepare(). */
-unsigned int waker_sleep(struct waker *waker, void **ret_whats, unsigned int n_max) IN_LCORE;
+unsigned int waker_sleep(struct waker *waker, void **ret_whats, unsigned int n_max,
+			 uint64_t max_ms) IN_LCORE;
 
 /** It found work after waker_prepare(). */
 static inline void waker_cancel(struct waker *waker) IN_LCORE

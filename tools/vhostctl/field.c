@@ -61,6 +61,14 @@ static char *size_exact_text(uint64_t bytes)
 	return text;
 }
 
+static char *rate_text(uint64_t bytes_per_s)
+{
+	char *size = text_size(bytes_per_s);
+	char *text = bytes_per_s ? text_printf("%s/s", size) : text_printf("-");
+	free(size);
+	return text;
+}
+
 static char *percent_text(struct json_object *value)
 {
 	double percent = json_object_get_double(value);
@@ -81,6 +89,10 @@ static char *number_text(struct json_object *value, enum field_format format)
 		return text_age_ms(n > UINT64_MAX / 1000 ? UINT64_MAX : n * 1000);
 	case FIELD_TIME_US:
 		return text_time_us(n);
+	case FIELD_TIME_MS:
+		return text_time_us(n > UINT64_MAX / 1000 ? UINT64_MAX : n * 1000);
+	case FIELD_RATE:
+		return rate_text(n);
 	case FIELD_PERCENT:
 		return percent_text(value);
 	case FIELD_ID:

@@ -19,6 +19,8 @@ enum field_format {
 	FIELD_AGE_MS,     /* "3 min 5 s" */
 	FIELD_AGE_S,
 	FIELD_TIME_US, /* "1.2 ms" */
+	FIELD_TIME_MS, /* the same */
+	FIELD_RATE,    /* bytes a second: "10.0 MiB/s", and 0 is none */
 	FIELD_PERCENT,
 	FIELD_LIST, /* an array: "a, b, c" */
 };

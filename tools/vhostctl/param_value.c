@@ -42,9 +42,11 @@ static struct json_object *value_new(const struct vhostd_param *param, const cha
 	case VHOSTD_PARAM_UINT:
 		return parse_uint(word, &n) ? json_object_new_int64(n) : NULL;
 	case VHOSTD_PARAM_SIZE:
+	case VHOSTD_PARAM_RATE:
 		return parse_uint(word, &n) ? json_object_new_int64(n)
 					    : json_object_new_string(word);
 	case VHOSTD_PARAM_STRING:
+	case VHOSTD_PARAM_TIME:
 	case VHOSTD_PARAM_LCORES:
 		break;
 	}

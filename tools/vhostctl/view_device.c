@@ -56,6 +56,19 @@ static const struct field front_end_fields[] = {
 	{NULL, NULL, FIELD_TEXT},
 };
 
+static const struct field qos_fields[] = {
+	{"requests/s", "qos.iops", FIELD_ID},
+	{"reads/s", "qos.read_iops", FIELD_ID},
+	{"writes/s", "qos.write_iops", FIELD_ID},
+	{"bandwidth", "qos.bandwidth", FIELD_RATE},
+	{"of reads", "qos.read_bandwidth", FIELD_RATE},
+	{"of writes", "qos.write_bandwidth", FIELD_RATE},
+	{"burst", "qos.burst_ms", FIELD_TIME_MS},
+	{"requests held back", "qos.throttled", FIELD_COUNT},
+	{"for", "qos.throttled_us", FIELD_TIME_US},
+	{NULL, NULL, FIELD_TEXT},
+};
+
 static const struct field queue_fields[] = {
 	{"QUEUE", "index", FIELD_COUNT},
 	{"LCORE", "lcore", FIELD_COUNT},
@@ -79,8 +92,8 @@ static const struct field special_fields[] = {
 
 void view_device_show(struct json_object *result)
 {
-	static const struct field *const known[] = {state_fields, disk_fields, store_fields,
-						    front_end_fields, special_fields};
+	static const struct field *const known[] = {state_fields,     disk_fields, store_fields,
+						    front_end_fields, qos_fields,  special_fields};
 	char *name = field_text(field_get(result, "name"), FIELD_TEXT);
 	printf("%s\n", name);
 	free(name);
@@ -91,8 +104,20 @@ void view_device_show(struct json_object *result)
 	fields_print(result, store_fields, 2);
 	puts("Front end");
 	fields_print(result, front_end_fields, 2);
+	puts("Limits");
+	fields_print(result, qos_fields, 2);
 	puts("Queues");
 	fields_print_table(field_get(result, "queues"), queue_fields, 2);
+	fields_print_others(result, known, sizeof(known) / sizeof(known[0]), "Other");
+}
+
+void view_device_qos(struct json_object *result)
+{
+	static const struct field *const known[] = {qos_fields, special_fields};
+	char *name = field_text(field_get(result, "name"), FIELD_TEXT);
+	printf("%s\n", name);
+	free(name);
+	fields_print(result, qos_fields, 2);
 	fields_print_others(result, known, sizeof(known) / sizeof(known[0]), "Other");
 }
 
