@@ -93,7 +93,7 @@ def test_help():
     """--help names every command and option, before or after the command, and ends with 0"""
     run = ctl("--help")
     expect((run.status, run.err), (0, ""))
-    for word in ("add", "del", "list", "show", "resize", "stats", "lcores", "log-level", "info",
+    for word in ("add", "del", "list", "show", "resize", "qos", "stats", "lcores", "log-level", "info",
                  "shutdown", "--control PATH", "--json", "--timeout S"):
         expect_in(f"  {word}", run.out)
     run = ctl("add", "-h")
@@ -117,6 +117,13 @@ def test_request():
                        "lcores": "1,3-5"}}])
     _, request = ask(DEVICE, "resize", "d0", "1048576")
     expect(request["params"], {"name": "d0", "size": 1048576})
+    _, request = ask({"name": "d0"}, "qos", "d0", "--iops", "5000", "--bandwidth", "200M",
+                     "--read-bandwidth", "4096", "--burst=2s")
+    expect(request["params"], {"name": "d0", "iops": 5000, "bandwidth": "200M",
+                               "read_bandwidth": 4096, "burst": "2s"})
+    _, request = ask({"name": "d0"}, "qos", "d0", "--off")
+    expect(request, {"jsonrpc": "2.0", "id": 1, "method": "device.qos",
+                     "params": {"name": "d0", "off": True}})
     _, request = ask({"name": "--x", "state": "gone"}, "del", "--no-wait", "--force", "--", "--x")
     expect(request["params"], {"no_wait": True, "force": True, "name": "--x"})
     _, request = ask({"devices": []}, "list")
@@ -471,6 +478,20 @@ def test_shutdown():
 
 # Completion
 
+def test_qos():
+    """qos shows limits, what there is none of as a dash"""
+    qos = {"iops": 5000, "read_iops": 0, "write_iops": 0, "bandwidth": 200 << 20,
+           "read_bandwidth": 0, "write_bandwidth": 1 << 30, "burst_ms": 1500, "throttled": 12345,
+           "throttled_us": 2500}
+    lines = [line.split() for line in shown({"name": "d0", "qos": qos}, "qos", "d0").splitlines()]
+    expect(lines, [["d0"], ["requests/s", "5000"], ["reads/s", "-"], ["writes/s", "-"],
+                   ["bandwidth", "200.0", "MiB/s"], ["of", "reads", "-"],
+                   ["of", "writes", "1.0", "GiB/s"], ["burst", "1.5", "s"],
+                   ["requests", "held", "back", "12345"], ["for", "2.5", "ms"]])
+    out = shown({**DEVICE, "qos": qos}, "show", "d0")
+    expect_in("Limits\n  requests/s          5000\n", out)
+
+
 def complete(words, daemon_path="/nonexistent", cwd=None):
     """COMPREPLY of bash for the words after "vhostctl", the last one under way, sorted."""
     script = ('. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
@@ -483,13 +504,14 @@ def complete(words, daemon_path="/nonexistent", cwd=None):
 
 def test_completion():
     """bash completes commands, options, values and the names of disks"""
-    commands = ["add", "del", "info", "lcores", "list", "log-level", "resize", "show", "shutdown",
-                "stats", "trace"]
+    commands = ["add", "del", "info", "lcores", "list", "log-level", "qos", "resize", "show",
+                "shutdown", "stats", "trace"]
     expect(complete([""]), commands)
     expect(complete(["--json", "l"]), ["lcores", "list", "log-level"])
     expect(complete(["del", "--f"]), ["--force"])
     expect(complete(["del", "--force", "--"]),
            ["--control", "--help", "--json", "--no-wait", "--timeout", "--version"])
+    expect(complete(["qos", "x", "--b"]), ["--bandwidth", "--burst"])
     expect(complete(["add", "x", "--backend", ""]), ["aio", "auto", "malloc", "null", "uring"])
     expect(complete(["add", "x", "--backend", "=", "m"]), ["malloc"])
     expect(complete(["add", "x", "--backend", "="]), ["aio", "auto", "malloc", "null", "uring"])
@@ -498,6 +520,7 @@ def test_completion():
     names = {"devices": [{"name": n} for n in ("d0", "d1", "other", "$(reboot)", "a b", ".x")]}
     with FakeDaemon(answering(names)) as daemon:
         expect(complete(["show", "d"], daemon.path), ["d0", "d1"])
+        expect(complete(["qos", "d"], daemon.path), ["d0", "d1"])
         expect(complete(["del", "--force", ""], daemon.path), ["d0", "d1", "other"])
         expect(complete(["--control", daemon.path, "resize", "o"]), ["other"])
         expect(complete(["show", "d0", ""], daemon.path), [])
