@@ -4,6 +4,7 @@
 import ctypes
 import json
 import os
+import platform
 import select
 import signal
 import subprocess
@@ -20,6 +21,19 @@ OTHER_CPU = 0
 
 class BenchError(Exception):
     """Something that a measurement rests on did not happen."""
+
+
+def machine():
+    """What it was measured on, in words."""
+    model = "unknown CPU"
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return (f"{os.cpu_count()} CPUs ({model}), {pages >> 30} GiB, Linux {platform.release()}; "
+            f"lcore on CPU {LCORE_CPU}, all else on CPU {OTHER_CPU}")
 
 
 def pinned(cpu, gives_way=False):

@@ -58,11 +58,16 @@ def json_row(row):
             "set_up": row["set_up"].json()}
 
 
-def table(rows):
-    """Markdown, columns aligned: quiet/busy where there are two figures."""
-    lines = [HEAD, *(cells(row) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
+def markdown(head, rows):
+    """A table of cells, columns aligned."""
+    lines = [head, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |"
             for line in lines]
     text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(text)
+
+
+def table(rows):
+    """quiet/busy where there are two figures."""
+    return markdown(HEAD, [cells(row) for row in rows])
