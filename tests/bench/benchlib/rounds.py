@@ -91,4 +91,4 @@ def measure(rig, scenario, depth):
             "slow_turns": [turn for turns in rounds.busy_turns for turn in turns[2]],
             "quiet_turn_us": max(turns[0] or 0.0 for turns in rounds.quiet_turns),
             "control_ms": rounds.control_ms, "control_held_ms": scenario.control_held_ms,
-            "failure": scenario.failure}
+            "failure": scenario.failure, "failures_before": []}
