@@ -50,8 +50,8 @@ void qos_set(struct qos *qos, const struct qos_spec *spec)
 		atomic_store_explicit(&qos->prices[i], bucket_price(spec->per_s[i], s_tsc),
 				      memory_order_relaxed);
 	atomic_store_explicit(&qos->burst_tsc, burst_tsc, memory_order_relaxed);
-	for (unsigned int class = 0; class < QOS_N_CLASSES; class ++)
-		atomic_store_explicit(&qos->limits[class], limits_of(spec, class),
+	for (unsigned int c = 0; c < QOS_N_CLASSES; c++)
+		atomic_store_explicit(&qos->limits[c], limits_of(spec, (enum qos_class)c),
 				      memory_order_relaxed);
 	/* Partner: qos_share_begin(). */
 	atomic_fetch_add_explicit(&qos->n_changes, 1, memory_order_release);
