@@ -57,8 +57,11 @@ struct vhostd_param {
 	  "Give a disk another size; without SIZE take over the file's")                           \
 	M(device_qos, "device.qos", "qos",                                                         \
 	  "Show or change a disk's limits of requests and bytes a second")                         \
+	M(device_move, "device.move", "move", "Have virtqueues of a disk served by another lcore") \
 	M(stats_get, "stats.get", "stats", "Show the request counters of all disks or of one")     \
 	M(lcore_list, "lcore.list", "lcores", "Show the lcores, what they serve and how busy")     \
+	M(lcore_rebalance, "lcore.rebalance", "rebalance",                                         \
+	  "Propose a better spread of the virtqueues over the lcores, or carry it out")            \
 	M(lcore_trace, "lcore.trace", "trace",                                                     \
 	  "Show what slow turns of the lcores were spent on, or switch their tracing on or off")   \
 	M(log_level, "log.level", "log-level", "Show or set the log level")                        \
@@ -113,11 +116,18 @@ struct vhostd_param {
 	VHOSTD_PARAMS_QOS(P)                                                                       \
 	P("off", BOOL, 0, "", "lift all limits")
 
+#define VHOSTD_PARAMS_device_move(P)                                                               \
+	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
+	P("queue", UINT, 0, "N", "this virtqueue only; default: all of the disk's")                \
+	P("lcore", UINT, VHOSTD_PARAM_REQUIRED, "CPU", "the lcore that is to serve it")
+
 #define VHOSTD_PARAMS_stats_get(P)                                                                 \
 	P("name", STRING, VHOSTD_PARAM_POSITIONAL, "NAME", "one disk only")
 
 #define VHOSTD_PARAMS_lcore_list(P)                                                                \
 	P("reset", BOOL, 0, "", "have the longest turn measured anew from now on")
+
+#define VHOSTD_PARAMS_lcore_rebalance(P) P("apply", BOOL, 0, "", "carry the proposal out")
 
 #define VHOSTD_PARAMS_lcore_trace(P)                                                               \
 	P("over_us", UINT, 0, "US",                                                                \

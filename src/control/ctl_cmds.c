@@ -6,6 +6,7 @@
 #include "control/ctl_cmds.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -195,6 +196,14 @@ static void cmd_device_qos(struct daemon *daemon, struct ctl_request *request)
 	ctl_request_answer(request, view_device_qos(dev));
 }
 
+static void cmd_device_move(struct daemon *daemon, struct ctl_request *request)
+{
+	log_change(request, "move", name_param(request));
+	registry_move(daemon->registry, name_param(request),
+		      params_uint(request->rpc.params, "queue", MOVE_ALL),
+		      params_uint(request->rpc.params, "lcore", 0), on_device_done, request);
+}
+
 static void cmd_stats_get(struct daemon *daemon, struct ctl_request *request)
 {
 	const char *name = name_param(request);
@@ -232,6 +241,49 @@ static void cmd_lcore_list(struct daemon *daemon, struct ctl_request *request)
 }
 
 /* 0, or -1 with *err: what was asked for makes no sense. */
+/* A rebalancing under way, and what will be told of it. */
+struct rebalance {
+	struct ctl_request *request;
+	struct json_object *result;
+};
+
+static void on_rebalanced(void *arg, struct device *dev, const struct error *err)
+{
+	struct rebalance *rebalance = arg;
+
+	(void)dev;
+	role_assert(&role_ctrl);
+	if (err) {
+		ctl_request_fail(rebalance->request, err);
+		json_object_put(rebalance->result);
+	} else {
+		ctl_request_answer(rebalance->request, rebalance->result);
+	}
+	free(rebalance);
+}
+
+static void cmd_lcore_rebalance(struct daemon *daemon, struct ctl_request *request)
+{
+	bool apply = params_bool(request->rpc.params, "apply");
+	struct rebalance *rebalance = malloc(sizeof(*rebalance));
+	struct rebalance_plan plan;
+	struct error err = {0};
+
+	if (!rebalance)
+		error_set(&err, VHOSTD_ERR_INTERNAL, "out of memory");
+	if (!rebalance || registry_plan(daemon->registry, &plan, &err)) {
+		ctl_request_fail(request, &err);
+		free(rebalance);
+		return;
+	}
+	*rebalance = (struct rebalance){request, view_rebalance(&plan, apply)};
+	if (!apply)
+		plan.n_moves = 0;
+	else
+		log_change(request, "rebalance", "");
+	registry_rebalance(daemon->registry, &plan, on_rebalanced, rebalance);
+}
+
 static int check_trace(const struct ctl_request *request, uint32_t over_us, struct error *err)
 {
 	bool off = params_bool(request->rpc.params, "off");

@@ -7,27 +7,53 @@
 #include "control/ctl_views.h"
 #include "control/json_add.h"
 
-static bool is_served_by(const struct device_view *view, unsigned int lcore)
+/* Which virtqueues of a disk the lcore serves, and how much of its time they take; NULL for none.
+ */
+static struct json_object *view_share(const struct device_view *view, unsigned int lcore)
 {
-	for (unsigned int i = 0; i < view->n_queues; i++)
-		if (view->queues[i].state != QUEUE_IDLE && view->queues[i].lcore == lcore)
-			return true;
-	return false;
+	struct json_object *queues = json_object_new_array(), *object;
+	uint64_t load_ppm = 0;
+
+	for (unsigned int i = 0; i < view->n_queues; i++) {
+		const struct queue_view *queue = &view->queues[i];
+
+		if (queue->state == QUEUE_IDLE || queue->lcore != lcore)
+			continue;
+		json_object_array_add(queues, json_object_new_int((int)i));
+		load_ppm += queue->load_ppm;
+	}
+	if (json_object_array_length(queues) == 0) {
+		json_object_put(queues);
+		return NULL;
+	}
+	object = json_object_new_object();
+	add_text(object, "device", view->spec->name);
+	json_object_object_add(object, "queues", queues);
+	add_decimal(object, "load_percent", (double)load_ppm / 1e4);
+	return object;
 }
 
-static struct json_object *view_lcore_devices(struct registry *registry, unsigned int lcore) IN_CTRL
+/* Members devices and serves. */
+static void add_served(struct json_object *object, struct registry *registry,
+		       unsigned int lcore) IN_CTRL
 {
 	struct json_object *names = json_object_new_array();
+	struct json_object *serves = json_object_new_array();
 
 	for (struct device *dev = registry_next(registry, NULL); dev;
 	     dev = registry_next(registry, dev)) {
+		struct json_object *share;
 		struct device_view view;
 
 		device_view_get(dev, &view);
-		if (is_served_by(&view, lcore))
-			json_object_array_add(names, jsonrpc_text(view.spec->name));
+		share = view_share(&view, lcore);
+		if (!share)
+			continue;
+		json_object_array_add(names, jsonrpc_text(view.spec->name));
+		json_object_array_add(serves, share);
 	}
-	return names;
+	json_object_object_add(object, "devices", names);
+	json_object_object_add(object, "serves", serves);
 }
 
 static uint64_t tsc_to_us(const struct lcore_view *view, uint64_t tsc)
@@ -67,6 +93,7 @@ struct json_object *view_lcore(struct registry *registry, const struct lcore *lc
 	add_int(object, "socket", view.socket);
 	add_uint(object, "queues", view.n_queues);
 	add_uint(object, "turns", view.turns);
+	add_decimal(object, "load_percent", registry_lcore_load_ppm(registry, view.id) / 1e4);
 	add_decimal(object, "busy_percent", busy);
 	add_decimal(object, "asleep_percent", asleep);
 	add_uint(object, "busy_us", tsc_to_us(&view, view.busy_tsc));
@@ -79,7 +106,7 @@ struct json_object *view_lcore(struct registry *registry, const struct lcore *lc
 	if (view.longest_turn_tsc)
 		add_cause(object, "longest_turn_", registry, view.longest_turn_cause);
 	add_uint(object, "messages", view.messages);
-	json_object_object_add(object, "devices", view_lcore_devices(registry, view.id));
+	add_served(object, registry, view.id);
 	return object;
 }
 
@@ -121,4 +148,34 @@ void view_traced_turns(struct json_object *list, struct registry *registry,
 		add_uint(object, "pieces_left_out", record.n_left_out);
 		json_object_array_add(list, object);
 	}
+}
+
+struct json_object *view_rebalance(const struct rebalance_plan *plan, bool applied)
+{
+	struct json_object *result = json_object_new_object();
+	struct json_object *moves = json_object_new_array();
+	struct json_object *lcores = json_object_new_array();
+
+	for (unsigned int i = 0; i < plan->n_moves; i++) {
+		struct json_object *move = json_object_new_object();
+
+		add_text(move, "device", device_name(plan->moves[i].dev));
+		add_uint(move, "queue", plan->moves[i].queue);
+		add_uint(move, "from", plan->moves[i].from);
+		add_uint(move, "to", plan->moves[i].to);
+		add_decimal(move, "load_percent", plan->moves[i].load_ppm / 1e4);
+		json_object_array_add(moves, move);
+	}
+	for (unsigned int i = 0; i < plan->n_lcores; i++) {
+		struct json_object *lcore = json_object_new_object();
+
+		add_uint(lcore, "lcore", plan->lcores[i].id);
+		add_decimal(lcore, "load_percent", (double)plan->lcores[i].before_ppm / 1e4);
+		add_decimal(lcore, "load_percent_after", (double)plan->lcores[i].after_ppm / 1e4);
+		json_object_array_add(lcores, lcore);
+	}
+	add_bool(result, "applied", applied);
+	json_object_object_add(result, "moves", moves);
+	json_object_object_add(result, "lcores", lcores);
+	return result;
 }

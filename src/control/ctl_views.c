@@ -104,6 +104,9 @@ static struct json_object *view_queue(unsigned int index, const struct queue_vie
 
 	add_uint(object, "index", index);
 	add_uint(object, "lcore", queue->lcore);
+	if (queue->moving_to >= 0)
+		add_int(object, "moving_to", queue->moving_to);
+	add_decimal(object, "load_percent", queue->load_ppm / 1e4);
 	add_text(object, "state", queue_state_name(queue->state));
 	add_uint(object, "ring_size", queue->ring_size);
 	add_uint(object, "inflight", queue->n_inflight);

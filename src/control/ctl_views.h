@@ -27,6 +27,9 @@ struct json_object *view_device_stats(const struct device *dev, bool with_queues
 /** An lcore, with the names of the devices of which it serves a queue. */
 struct json_object *view_lcore(struct registry *registry, const struct lcore *lcore) IN_CTRL;
 
+/** What a rebalancing moves, and how loaded the lcores are before and after it. */
+struct json_object *view_rebalance(const struct rebalance_plan *plan, bool applied) IN_CTRL;
+
 /** Adds the lcore's slow turns that were traced since then to a list, oldest first, each with the
  *  pieces of work it was made of. */
 void view_traced_turns(struct json_object *list, struct registry *registry,

@@ -127,7 +127,7 @@ static struct queue *make_queue(struct conn *conn, uint16_t index, struct ring *
 {
 	struct endpoint *ep = conn->endpoint;
 	struct queue_params params = {
-		.lane = ep->lanes[index],
+		.lane = atomic_load_explicit(&ep->lanes[index], memory_order_acquire),
 		.events = ep->events,
 		.counters = &ep->counters[index],
 		.map_use = guest_map_use(conn->map),
@@ -197,7 +197,7 @@ static void tell_queue(struct ring_run *run, struct queue_msg *m, enum lcore_msg
 {
 	msg_init(&m->msg, kind);
 	m->queue = run->queue;
-	lcore_send(queue_lcore(run->queue), &m->msg);
+	lcore_send(queue_home(run->queue), &m->msg);
 	msg_wait(&m->msg);
 }
 
@@ -263,7 +263,7 @@ bool conn_set_map(struct conn *conn, struct guest_map *map)
 			continue;
 		msg_init(&msgs[i].msg, LCORE_MSG_SWAP_MAP);
 		msgs[i].queue = run->queue;
-		lcore_send(queue_lcore(msgs[i].queue), &msgs[i].msg);
+		lcore_send(queue_home(msgs[i].queue), &msgs[i].msg);
 	}
 	for (uint16_t i = 0; i < n; i++)
 		if (msgs[i].map_use)

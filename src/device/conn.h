@@ -37,6 +37,7 @@ struct ring {
 enum run_state {
 	RUN_HELD,     /* an earlier one has to end first */
 	RUN_ATTACHED, /* its lcore serves it */
+	RUN_MOVING,   /* the same, and is to hand it over to another */
 	RUN_STOPPING, /* its requests are ending */
 	RUN_DRAINED,  /* its lcore has forgotten it */
 };
@@ -50,8 +51,9 @@ struct ring_run {
 	bool wants_base; /* GET_VRING_BASE waits for it: set before stop_msg is sent */
 	/* CTRL's */
 	enum run_state state;
-	bool forgotten;        /* VHOST has, and sends nothing more about it */
-	struct ring_run *next; /* in the device's list, in the order of their start */
+	const struct lane *lane; /* that serves it, or will, as far as CTRL has heard */
+	bool forgotten;          /* VHOST has, and sends nothing more about it */
+	struct ring_run *next;   /* in the device's list, in the order of their start */
 };
 
 /** A new back-end channel, from VHOST to CTRL. */

@@ -6,6 +6,7 @@
 #include "device/device.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -21,12 +22,20 @@ uint64_t now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-struct device *device_new(struct registry *registry, const struct device_spec *spec)
+struct device *device_new(struct registry *registry, const struct device_spec *spec,
+			  struct lcores *lcores)
 {
-	struct device *dev = calloc(1, sizeof(*dev));
+	struct device *dev = NULL;
 
-	if (!dev)
+	if (posix_memalign((void **)&dev, CACHE_LINE, sizeof(*dev)))
 		return NULL;
+	memset(dev, 0, sizeof(*dev));
+	dev->lanes = calloc(lcores_count(lcores), sizeof(*dev->lanes));
+	if (!dev->lanes) {
+		free(dev);
+		return NULL;
+	}
+	dev->lcores = lcores;
 	dev->spec = *spec;
 	dev->registry = registry;
 	dev->state = DEVICE_NEW;
@@ -62,8 +71,9 @@ void device_set_qos(struct device *dev, const struct qos_spec *spec)
 	dev->spec.qos = *spec;
 	qos_set(&dev->qos, spec);
 	/* They look at what is held back before it is due by the old limits. */
-	for (unsigned int i = 0; i < dev->n_lanes; i++)
-		doorbell_ring(lcore_doorbell(dev->lcores[i]));
+	for (unsigned int i = 0; i < lcores_count(dev->lcores); i++)
+		if (dev->lanes[i].lane)
+			doorbell_ring(lcore_doorbell(lcores_nth(dev->lcores, i)));
 }
 
 /* May this run be given to its lcore? Not while requests of an older connection, or of an earlier
@@ -84,7 +94,8 @@ static void attach_runs(struct device *dev) IN_CTRL
 		run->state = RUN_ATTACHED;
 		if (dev->n_attached++ == 0)
 			device_event(dev, DEVICE_EV_STARTED);
-		lcore_send(queue_lcore(run->queue), &run->queue->attach_msg);
+		lcore_send(queue_home(run->queue), &run->queue->attach_msg);
+		device_settle_run(dev, run); /* its virtqueue may have been moved meanwhile */
 	}
 }
 
@@ -152,6 +163,7 @@ void device_on_run_start(struct device *dev, struct ring_run *run)
 	*link = run;
 	run->next = NULL;
 	run->state = RUN_HELD;
+	run->lane = run->queue->lane;
 	run->conn->n_runs++;
 	if (dev->state != DEVICE_QUIESCING)
 		attach_runs(dev);
@@ -160,13 +172,13 @@ void device_on_run_start(struct device *dev, struct ring_run *run)
 static void stop_run(struct ring_run *run) IN_CTRL
 {
 	run->state = RUN_STOPPING;
-	lcore_send(queue_lcore(run->queue), &run->queue->stop_msg);
+	lcore_send(queue_home(run->queue), &run->queue->stop_msg);
 }
 
 void device_on_run_stop(struct device *dev, struct ring_run *run)
 {
 	run->forgotten = true;
-	if (run->state == RUN_ATTACHED)
+	if (run_is_served(run))
 		stop_run(run);
 	else if (run->state == RUN_HELD || run->state == RUN_DRAINED)
 		end_run(dev, run);
@@ -179,8 +191,7 @@ static void disconnect_if_drained(struct device *dev)
 	if (!dev->conn)
 		return;
 	for (const struct ring_run *run = dev->runs; run; run = run->next)
-		if (run->conn == dev->conn &&
-		    (run->state == RUN_ATTACHED || run->state == RUN_STOPPING))
+		if (run->conn == dev->conn && (run_is_served(run) || run->state == RUN_STOPPING))
 			return;
 	shutdown(dev->conn->sock, SHUT_RDWR);
 }
@@ -188,6 +199,7 @@ static void disconnect_if_drained(struct device *dev)
 void device_on_run_drained(struct device *dev, struct ring_run *run)
 {
 	run->state = RUN_DRAINED;
+	device_end_move(dev, run->queue->index);
 	if (run->conn == dev->conn && --dev->n_attached == 0)
 		device_event(dev, DEVICE_EV_STOPPED);
 	if (run->forgotten)
@@ -210,7 +222,7 @@ void device_quiesce(struct device *dev)
 	device_event(dev, DEVICE_EV_DELETE);
 	dev->n_accepted = endpoint_refuse(&dev->endpoint);
 	for (struct ring_run *run = dev->runs; run; run = run->next)
-		if (run->state == RUN_ATTACHED)
+		if (run_is_served(run))
 			stop_run(run);
 	disconnect_if_drained(dev);
 }

@@ -11,6 +11,8 @@
 #define DEVICE_DEVICE_H
 
 #include "device/conn.h"
+#include "device/device_load.h"
+#include "device/device_move.h"
 #include "device/device_step.h"
 #include "device/endpoint.h"
 #include "device/job.h"
@@ -21,6 +23,14 @@ struct waiter {
 	registry_done_fn done;
 	void *arg;
 	struct waiter *next;
+};
+
+/** A disk's lane on an lcore. */
+struct device_lane {
+	struct lane *lane; /* NULL: none of its virtqueues was ever placed there */
+	/* For measuring load: */
+	uint64_t seen_tsc;  /* lane->busy_tsc, the last time */
+	uint64_t spent_tsc; /* since the time before */
 };
 
 struct device {
@@ -36,19 +46,25 @@ struct device {
 	struct qos qos;
 	struct endpoint endpoint;
 	struct queue_counters counters[VHOSTD_QUEUES_MAX];
-	struct lane **lanes; /* one for each of n_lanes lcores */
-	unsigned int n_lanes;
+	struct lcores *lcores;
+	struct device_lane *lanes;          /* on each of lcores_nth() */
+	uint16_t placed[VHOSTD_QUEUES_MAX]; /* which of these is to serve each virtqueue */
+	struct queue_load loads[VHOSTD_QUEUES_MAX];
+	struct queue_move moves[VHOSTD_QUEUES_MAX];
+	struct {
+		uint16_t lcore;
+		struct lane *lane; /* NULL: it failed */
+	} opening;                 /* the lane that `job` makes */
 	enum poll_mode poll;
 	uint32_t poll_idle_us;
-	struct lcore *lcores[VHOSTD_LCORES_MAX]; /* of the lanes */
-	struct conn *conn;                       /* the open connection; NULL without one */
-	struct conn *closed_conns;               /* closed, with runs that have not ended */
-	unsigned int n_opened;                   /* connections whose opening was seen */
-	unsigned int n_accepted;                 /* by the gate, once it is closed */
-	struct ring_run *runs;                   /* oldest first */
-	unsigned int n_attached;                 /* runs of `conn` that are attached */
-	struct waiter *waiters;                  /* for the deletion */
-	struct job job;                          /* opening, resizing, removing */
+	struct conn *conn;         /* the open connection; NULL without one */
+	struct conn *closed_conns; /* closed, with runs that have not ended */
+	unsigned int n_opened;     /* connections whose opening was seen */
+	unsigned int n_accepted;   /* by the gate, once it is closed */
+	struct ring_run *runs;     /* oldest first */
+	unsigned int n_attached;   /* runs of `conn` that are attached */
+	struct waiter *waiters;    /* for the deletion */
+	struct job job;            /* opening, resizing, opening a lane, removing */
 	bool job_running;
 	struct error job_error;
 	registry_done_fn op_done; /* of the add or resize under way */
@@ -59,7 +75,8 @@ struct device {
 };
 
 /** A device in state NEW. NULL when memory is short. */
-struct device *device_new(struct registry *registry, const struct device_spec *spec) IN_CTRL;
+struct device *device_new(struct registry *registry, const struct device_spec *spec,
+			  struct lcores *lcores) IN_CTRL;
 
 /** In state GONE. */
 void device_free(struct device *dev) IN_CTRL;
@@ -70,14 +87,31 @@ void device_event(struct device *dev, enum device_event event) IN_CTRL;
 /** What a JOB does to open it: store, channels, socket. All or nothing. */
 int device_open(struct device *dev, struct error *err) IN_JOB;
 
+/** Makes its lane on an lcore. 0, or -1 with *err set. */
+int device_open_lane(struct device *dev, unsigned int lcore, struct lane **ret_lane,
+		     struct error *err) IN_JOB;
+
 /** What a JOB does to close it. */
 void device_close(struct device *dev) IN_JOB;
 
 /** Lets nobody in and asks everybody to leave. */
 void device_quiesce(struct device *dev) IN_CTRL;
 
+/** Are its lanes and its store CTRL's to look at? While it is opened or closed a JOB has them. */
+static inline bool device_is_open(const struct device *dev) IN_CTRL
+{
+	return dev->state != DEVICE_NEW && dev->state != DEVICE_REMOVING &&
+	       dev->state != DEVICE_GONE;
+}
+
 /** True when it is QUIESCING and no connection or run is left. */
 bool device_is_quiet(const struct device *dev) IN_CTRL;
+
+/** The run is with an lcore. */
+static inline bool run_is_served(const struct ring_run *run)
+{
+	return run->state == RUN_ATTACHED || run->state == RUN_MOVING;
+}
 
 /* The events of its connections and runs. */
 void device_on_conn_opened(struct device *dev, struct conn *conn) IN_CTRL;

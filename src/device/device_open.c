@@ -45,16 +45,18 @@ static void fill_disk(struct device *dev)
 
 static void close_lanes(struct device *dev) IN_JOB
 {
-	for (unsigned int i = 0; i < dev->n_lanes; i++) {
-		if (dev->lanes[i])
-			lane_free(dev->lanes[i]);
-		dev->lanes[i] = NULL;
+	for (unsigned int i = 0; i < lcores_count(dev->lcores); i++) {
+		if (dev->lanes[i].lane)
+			lane_free(dev->lanes[i].lane);
+		dev->lanes[i] = (struct device_lane){0};
 	}
 }
 
-static int open_lanes(struct device *dev, struct error *err) IN_JOB
+int device_open_lane(struct device *dev, unsigned int lcore, struct lane **ret_lane,
+		     struct error *err)
 {
-	struct lane_params params = {
+	const struct lane_params params = {
+		.lcore = lcores_nth(dev->lcores, lcore),
 		.store = dev->store,
 		.disk = &dev->disk,
 		.qos = &dev->qos,
@@ -63,16 +65,21 @@ static int open_lanes(struct device *dev, struct error *err) IN_JOB
 			dev->poll == POLL_BUSY ? UINT64_MAX : lcore_tsc_of_us(dev->poll_idle_us),
 	};
 
-	for (unsigned int i = 0; i < dev->n_lanes; i++) {
-		params.lcore = dev->lcores[i];
-		if (lane_new(&params, &dev->lanes[i], err)) {
+	return lane_new(&params, ret_lane, err);
+}
+
+static int open_lanes(struct device *dev, struct error *err) IN_JOB
+{
+	for (unsigned int i = 0; i < dev->spec.n_queues; i++) {
+		unsigned int lcore = dev->placed[i];
+		struct device_lane *l = &dev->lanes[lcore];
+
+		if (!l->lane && device_open_lane(dev, lcore, &l->lane, err)) {
 			close_lanes(dev);
 			return -1;
 		}
+		atomic_init(&dev->endpoint.lanes[i], l->lane);
 	}
-	CHECK(dev->n_lanes > 0, "a device has an lcore");
-	for (unsigned int i = 0; i < dev->spec.n_queues; i++)
-		dev->endpoint.lanes[i] = dev->lanes[i % dev->n_lanes];
 	return 0;
 }
 

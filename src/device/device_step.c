@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "device/device.h"
+#include "engine/lcore.h"
 
 static const struct {
 	const char *name;
@@ -31,7 +32,7 @@ static bool is_draining(const struct device *dev)
 	return false;
 }
 
-static enum device_step current_step(const struct device *dev)
+static enum device_step current_step(const struct device *dev) IN_CTRL
 {
 	if (dev->state == DEVICE_NEW)
 		return STEP_OPEN;
@@ -39,6 +40,8 @@ static enum device_step current_step(const struct device *dev)
 		return STEP_CLOSE;
 	if (is_draining(dev))
 		return STEP_DRAIN;
+	if (dev->state != DEVICE_QUIESCING && device_is_moving(dev))
+		return STEP_MOVE;
 	if (dev->job_running)
 		return STEP_RESIZE;
 	return dev->state == DEVICE_QUIESCING ? STEP_DISCONNECT : STEP_NONE;
@@ -85,6 +88,22 @@ static unsigned int n_inflight(const struct device *dev)
 	return n;
 }
 
+static void describe_move(const struct device *dev, char *buf, size_t size)
+{
+	for (const struct ring_run *run = dev->runs; run; run = run->next) {
+		struct queue *q = run->queue;
+
+		if (run->state != RUN_MOVING)
+			continue;
+		snprintf(buf, size,
+			 "%u requests in flight on virtqueue %u, which moves to lcore %u",
+			 atomic_load_explicit(&q->n_inflight, memory_order_relaxed), q->index,
+			 lcore_id(q->move_to->lcore));
+		return;
+	}
+	snprintf(buf, size, "a channel to the store on another lcore");
+}
+
 void device_step_describe(const struct device *dev, char *buf, size_t size)
 {
 	const char *work = job_work(&dev->job);
@@ -93,6 +112,9 @@ void device_step_describe(const struct device *dev, char *buf, size_t size)
 	buf[0] = '\0';
 	switch (step) {
 	case STEP_NONE:
+		return;
+	case STEP_MOVE:
+		describe_move(dev, buf, size);
 		return;
 	case STEP_OPEN:
 	case STEP_RESIZE:

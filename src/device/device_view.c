@@ -7,11 +7,12 @@
 
 static void view_queue(const struct device *dev, uint16_t index, struct queue_view *v)
 {
-	const struct lane *lane = dev->endpoint.lanes[index];
 
 	*v = (struct queue_view){
 		.state = QUEUE_IDLE,
-		.lcore = lane ? lcore_id(lane->lcore) : 0,
+		.lcore = lcore_id(lcores_nth(dev->lcores, dev->placed[index])),
+		.load_ppm = dev->loads[index].ppm,
+		.moving_to = -1,
 		.counters = &dev->counters[index],
 	};
 	/* The newest run stands for the ring; requests of all its runs are counted. */
@@ -20,6 +21,8 @@ static void view_queue(const struct device *dev, uint16_t index, struct queue_vi
 
 		if (q->index != index)
 			continue;
+		v->lcore = lcore_id(run->lane->lcore);
+		v->moving_to = run->state == RUN_MOVING ? (int)lcore_id(q->move_to->lcore) : -1;
 		v->state = atomic_load_explicit(&q->state, memory_order_relaxed);
 		v->ring_size = virtq_size(&q->vq);
 		v->n_inflight += atomic_load_explicit(&q->n_inflight, memory_order_relaxed);
@@ -56,7 +59,7 @@ void device_view_get(const struct device *dev, struct device_view *v)
 	for (uint16_t i = 0; i < v->n_queues; i++)
 		v->queues[i].counters = &dev->counters[i];
 	/* A JOB has the store while it opens or closes it. */
-	if (dev->state != DEVICE_NEW && dev->state != DEVICE_REMOVING) {
+	if (device_is_open(dev)) {
 		v->store_block_size_bytes = dev->store->caps.block_size_bytes;
 		v->store_kind = dev->store->ops->kind;
 		v->store_why = dev->store->why;

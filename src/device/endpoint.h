@@ -35,8 +35,9 @@ struct endpoint {
 	gid_t socket_gid;  /* (gid_t)-1: leave */
 	uint64_t features; /* virtio's and VHOST_F_PROTOCOL_FEATURES, offered */
 	struct blk_disk *disk;
-	struct lane *lanes[VHOSTD_QUEUES_MAX]; /* of each virtqueue */
-	struct queue_counters *counters;       /* of each virtqueue */
+	/* Where each virtqueue is to be served. CTRL writes, VHOST reads. */
+	struct lane *_Atomic lanes[VHOSTD_QUEUES_MAX];
+	struct queue_counters *counters; /* of each virtqueue */
 	struct mbox *events;
 	struct device *device; /* CTRL's */
 	/* Connections accepted so far, times two; odd: no more are. VHOST adds 2, CTRL sets 1. */

@@ -134,24 +134,6 @@ static void finish_shutdown(struct registry *r)
 		finish(r->shutdown_done, r->shutdown_arg, NULL, NULL);
 }
 
-/* Chooses the lcores, the next device beginning where this one ended. */
-static int choose_lcores(struct registry *r, struct device *dev)
-{
-	struct lcores *all = r->params.lcores;
-	unsigned int n_all = lcores_count(all), wanted = lcore_set_count(&dev->spec.lcores);
-
-	CHECK(n_all > 0, "there is an lcore");
-	for (unsigned int i = 0; i < n_all && dev->n_lanes < dev->spec.n_queues; i++) {
-		struct lcore *lcore = lcores_nth(all, (r->next_lcore + i) % n_all);
-
-		if (!wanted || lcore_set_has(&dev->spec.lcores, lcore_id(lcore)))
-			dev->lcores[dev->n_lanes++] = lcore;
-	}
-	r->next_lcore = (r->next_lcore + dev->spec.n_queues) % n_all;
-	dev->lanes = calloc(dev->n_lanes, sizeof(struct lane *));
-	return dev->lanes ? 0 : -ENOMEM;
-}
-
 static void fill_endpoint(struct registry *r, struct device *dev)
 {
 	struct endpoint *ep = &dev->endpoint;
@@ -241,9 +223,8 @@ void registry_add(struct registry *r, const struct device_spec *spec, registry_d
 		finish(done, arg, NULL, &err);
 		return;
 	}
-	dev = device_new(r, spec);
-	if (!dev || choose_lcores(r, dev)) {
-		free(dev);
+	dev = device_new(r, spec, r->params.lcores);
+	if (!dev) {
 		refuse(done, arg, VHOSTD_ERR_INTERNAL, "out of memory");
 		return;
 	}
@@ -251,6 +232,7 @@ void registry_add(struct registry *r, const struct device_spec *spec, registry_d
 	dev->offload = r->params.offload;
 	dev->poll = spec->poll == POLL_DEFAULT ? r->params.poll : spec->poll;
 	dev->poll_idle_us = r->params.poll_idle_us;
+	registry_place(r, dev);
 	fill_endpoint(r, dev);
 	list_device(r, dev);
 	dev->op_done = done;
@@ -447,6 +429,7 @@ void registry_shutdown(struct registry *r, registry_done_fn done, void *arg)
 void registry_on_tick(struct registry *r)
 {
 	jobs_retry(&r->jobs);
+	load_measure(&r->loads, r->params.lcores, r);
 	for (struct device *dev = r->devices; dev; dev = dev->next)
 		r->n_overstays += device_step_check(dev, &r->params.deadlines);
 	if (!r->shutdown_done)

@@ -28,6 +28,8 @@ struct mbox;
 struct queue_view {
 	enum queue_state state;
 	unsigned int lcore; /* that serves it, or will */
+	uint32_t load_ppm;  /* of that lcore's time, lately */
+	int moving_to;      /* the lcore that is to serve it next; -1 none */
 	uint16_t ring_size; /* 0: not started */
 	uint32_t n_inflight;
 	const char *broken; /* why, in words; NULL unless BROKEN */
@@ -110,12 +112,48 @@ void registry_resize(struct registry *registry, const char *name, uint64_t size_
 int registry_set_qos(struct registry *registry, const char *name, const struct qos_spec *qos,
 		     struct error *err) IN_CTRL;
 
+/** Begins to have a virtqueue served by the lcore `lcore` (a CPU number); queue MOVE_ALL: all of
+ * the disk's. Requests in flight end where they are. */
+void registry_move(struct registry *registry, const char *name, uint32_t queue, uint32_t lcore,
+		   registry_done_fn done, void *arg) IN_CTRL;
+
+#define MOVE_ALL            UINT32_MAX
+#define REBALANCE_MOVES_MAX 64 /* proposed at once */
+
+/** A better spread of what is served now, by the load of the last seconds. */
+struct rebalance_plan {
+	unsigned int n_moves;
+	struct {
+		struct device *dev;
+		uint16_t queue;
+		uint16_t from, to; /* CPU numbers */
+		uint32_t load_ppm;
+	} moves[REBALANCE_MOVES_MAX];
+	unsigned int n_lcores;
+	struct {
+		uint16_t id;
+		uint64_t before_ppm, after_ppm; /* sum of the virtqueues' loads */
+	} lcores[VHOSTD_LCORES_MAX];
+};
+
+/** Proposes; 0, or -1 with *err set when memory is short. Disks that can't be moved now are left
+ *  where they are. The plan is good until CTRL returns to its loop. */
+int registry_plan(struct registry *registry, struct rebalance_plan *ret_plan,
+		  struct error *err) IN_CTRL;
+
+/** Begins to carry it out; done(arg, NULL, err) when the last virtqueue has moved. */
+void registry_rebalance(struct registry *registry, const struct rebalance_plan *plan,
+			registry_done_fn done, void *arg) IN_CTRL;
+
 /** Begins to delete all, by force, and refuses to add from now on; done(arg, NULL, NULL) when the
  *  last one is gone. */
 void registry_shutdown(struct registry *registry, registry_done_fn done, void *arg) IN_CTRL;
 
 /** Steps of all disks, deleted ones included, that took longer than their deadline. */
 uint64_t registry_overstays(const struct registry *registry) IN_CTRL;
+
+/** How busy an lcore was lately, in millionths of its time. */
+uint32_t registry_lcore_load_ppm(const struct registry *registry, unsigned int lcore) IN_CTRL;
 
 unsigned int registry_count(const struct registry *registry) IN_CTRL;
 

@@ -9,6 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
+
 /* X(name, summary) */
 #define QUEUE_COUNTERS(X)                                                                          \
 	X(reads, "completed IN requests")                                                          \
@@ -30,7 +32,7 @@
 #define QUEUE_COUNTER_FIELD(name, summary) _Atomic uint64_t name;
 struct queue_counters {
 	QUEUE_COUNTERS(QUEUE_COUNTER_FIELD)
-};
+} __attribute__((aligned(CACHE_LINE))); /* a disk's virtqueues may be on different lcores */
 #undef QUEUE_COUNTER_FIELD
 
 /** Single writer: a plain add, but no torn read elsewhere. */

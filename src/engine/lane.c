@@ -2,8 +2,10 @@
 #include "engine/lane.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/lcore.h"
+#include "engine/node_mem.h"
 
 #define BATCH_MAX 256
 #define REAP_MAX  64
@@ -19,13 +21,15 @@
 #define QUICK_US    25
 #define SLOW_US     50
 
-int lane_new(const struct lane_params *params, struct lane **ret_lane, struct error *err)
+static int lane_make(const struct lane_params *params, struct lane **ret_lane,
+		     struct error *err) IN_JOB
 {
-	struct lane *lane = calloc(1, sizeof(*lane));
 	bool sleeps = params->idle_tsc != UINT64_MAX;
+	struct lane *lane = NULL;
 
-	if (!lane)
+	if (posix_memalign((void **)&lane, CACHE_LINE, sizeof(*lane)))
 		return error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
+	memset(lane, 0, sizeof(*lane));
 	if (store_channel_open(params->store, sleeps ? lcore_doorbell(params->lcore) : NULL,
 			       &lane->channel, err)) {
 		free(lane);
@@ -41,6 +45,16 @@ int lane_new(const struct lane_params *params, struct lane **ret_lane, struct er
 	lane->slow_tsc = lcore_tsc_of_us(SLOW_US);
 	*ret_lane = lane;
 	return 0;
+}
+
+int lane_new(const struct lane_params *params, struct lane **ret_lane, struct error *err)
+{
+	int ret;
+
+	node_mem_prefer(lcore_node(params->lcore));
+	ret = lane_make(params, ret_lane, err);
+	node_mem_prefer(-1);
+	return ret;
 }
 
 void lane_free(struct lane *lane)
@@ -170,9 +184,18 @@ static unsigned int reap(struct lane *lane) IN_LCORE
 	return n;
 }
 
-/* Publishes what the turn has completed; takes queues that have drained off the lane. */
+/* Is it to leave the lane, with nothing of it left there? */
+static bool is_settled(const struct queue *q)
+{
+	enum queue_state state = atomic_load_explicit(&q->state, memory_order_relaxed);
+
+	return (state == QUEUE_DRAINING || state == QUEUE_MOVING) &&
+	       atomic_load_explicit(&q->n_inflight, memory_order_relaxed) == 0;
+}
+
+/* Publishes what the turn has completed; takes queues that are to leave off the lane. */
 static unsigned int settle(struct lane *lane, struct turn_clock *clock,
-			   struct queue **drained) IN_LCORE
+			   struct queue **settled) IN_LCORE
 {
 	struct queue **link = &lane->queues;
 	unsigned int n = 0;
@@ -185,11 +208,10 @@ static unsigned int settle(struct lane *lane, struct turn_clock *clock,
 			turn_detail(clock, cause(lane, q, TURN_PUBLISH), 1);
 			n++;
 		}
-		if (atomic_load_explicit(&q->state, memory_order_relaxed) == QUEUE_DRAINING &&
-		    atomic_load_explicit(&q->n_inflight, memory_order_relaxed) == 0) {
+		if (unlikely(is_settled(q))) {
 			*link = q->next;
-			q->next = *drained;
-			*drained = q;
+			q->next = *settled;
+			*settled = q;
 			n++;
 			continue;
 		}
@@ -214,17 +236,20 @@ static const struct queue *only_queue(const struct lane *lane)
 	return lane->queues && !lane->queues->next ? lane->queues : NULL;
 }
 
-unsigned int lane_turn(struct lane *lane, struct turn_clock *clock, struct queue **drained)
+unsigned int lane_turn(struct lane *lane, struct turn_clock *clock, struct queue **settled)
 {
 	const struct queue *q = only_queue(lane);
 	struct turn_cause io = cause(lane, q, TURN_IO);
 	unsigned int n = fetch_and_submit(lane, clock), n_reaped = reap(lane);
+	uint64_t tsc;
 
 	turn_detail(clock, cause(lane, q, TURN_REAP), n_reaped);
-	n += n_reaped + settle(lane, clock, drained);
+	n += n_reaped + settle(lane, clock, settled);
 	if (n > 0) {
 		lane->last_tsc = clock->start_tsc;
-		adapt(lane, turn_mark(clock, io, n));
+		tsc = turn_mark(clock, io, n);
+		counter_add(&lane->busy_tsc, tsc);
+		adapt(lane, tsc);
 	}
 	return n;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * One device on one lcore: its channel to the store and the device's virtqueues that this lcore
- * serves. All requests of a turn go to the store in one call.
+ * serves. All requests of a turn go to the store in one call. A device has a lane on each lcore
+ * that serves, or has served, one of its virtqueues; lanes share nothing that is written to for
+ * each request.
  */
 #ifndef ENGINE_LANE_H
 #define ENGINE_LANE_H
@@ -36,6 +38,8 @@ struct lane {
 			       * is held back */
 	struct qos_share qos;
 	struct lane *next; /* of those in the same place */
+	_Atomic uint64_t
+		busy_tsc; /* cycles of its turns in which there was something; CTRL reads */
 };
 
 struct lane_params {
@@ -47,17 +51,19 @@ struct lane_params {
 	uint64_t idle_tsc; /* UINT64_MAX: its queues are always polled */
 };
 
-/** Makes the lane and its channel. 0, or -1 with *err set. */
+/** Makes the lane and its channel, in memory of the lcore's node if that has new pages. 0, or -1
+ * with *err set. */
 int lane_new(const struct lane_params *params, struct lane **ret_lane, struct error *err) IN_JOB;
 
 /** No queue is attached. */
 void lane_free(struct lane *lane) IN_JOB;
 
-/** One turn: fetch, submit, reap, publish. Returns how many requests moved. Queues that have
- * drained are put into the list *drained: queue_drained() is due for them once the lane is not
- * touched any more, because CTRL may have it freed then. */
+/** One turn: fetch, submit, reap, publish. Returns how many requests moved. Queues that are
+ * DRAINING or MOVING and have nothing in flight any more are put into the list *settled:
+ * queue_drained() or queue_hand_over() is due for them once the lane is not touched any more,
+ * because CTRL may have it freed then. */
 unsigned int lane_turn(struct lane *lane, struct turn_clock *clock,
-		       struct queue **drained) IN_LCORE;
+		       struct queue **settled) IN_LCORE;
 
 /** Where it goes after a turn that found n. */
 enum lane_place lane_next_place(struct lane *lane, const struct turn_clock *clock,

@@ -60,14 +60,14 @@ static void poll_waiting_lanes(struct lcore *lcore) IN_LCORE
 	}
 }
 
-static void attach(struct lcore *lcore, struct queue *q) IN_LCORE
+/* Puts a queue into its lane here. */
+static void take_in(struct lcore *lcore, struct queue *q) IN_LCORE
 {
 	struct lane *lane = q->lane;
 
 	lane_add_queue(lane, q);
 	atomic_store_explicit(&lcore->n_queues, n_attached(lcore) + 1, memory_order_relaxed);
 	lcore->n_sleepers += lane_may_sleep(lane);
-	queue_attach(q);
 	poll_lane(lcore, lane);
 }
 
@@ -90,6 +90,8 @@ static void handle_queue_msg(struct msg *msg) IN_LCORE
 		break;
 	case LCORE_MSG_ATTACH:
 	case LCORE_MSG_STOP:
+	case LCORE_MSG_MOVE:
+	case LCORE_MSG_ADOPT:
 	case LCORE_N_MSGS:
 		break;
 	}
@@ -104,6 +106,9 @@ static struct queue *queue_of_msg(struct msg *msg)
 		return container_of(msg, struct queue, attach_msg);
 	case LCORE_MSG_STOP:
 		return container_of(msg, struct queue, stop_msg);
+	case LCORE_MSG_MOVE:
+	case LCORE_MSG_ADOPT:
+		return container_of(msg, struct queue, move_msg);
 	default:
 		return container_of(msg, struct queue_msg, msg)->queue;
 	}
@@ -112,12 +117,21 @@ static struct queue *queue_of_msg(struct msg *msg)
 static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
 {
 	struct queue *queue = queue_of_msg(msg);
-	const struct turn_cause cause = {
+	struct turn_cause cause;
+
+	if (msg->kind != LCORE_MSG_ADOPT) {
+		struct lcore *serving = queue_serving(queue, lcore);
+
+		if (unlikely(serving != lcore)) {
+			lcore_send(serving, msg); /* it has moved meanwhile */
+			return;
+		}
+	}
+	cause = (struct turn_cause){
 		.device = queue->lane->device,
 		.queue = queue->index,
 		.work = (uint8_t)(TURN_N_WORKS + msg->kind),
 	};
-
 	/* Before the message is given back, and the queue with it. */
 	if (atomic_load_explicit(&queue->state, memory_order_relaxed) != QUEUE_IDLE) {
 		queue_wake(queue);
@@ -125,7 +139,15 @@ static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
 	}
 	switch ((enum lcore_msg)msg->kind) {
 	case LCORE_MSG_ATTACH:
-		attach(lcore, queue);
+		take_in(lcore, queue);
+		queue_attach(queue);
+		break;
+	case LCORE_MSG_ADOPT:
+		take_in(lcore, queue);
+		queue_adopt(queue);
+		break;
+	case LCORE_MSG_MOVE:
+		queue_event(queue, QUEUE_EV_MOVE);
 		break;
 	case LCORE_MSG_STOP:
 		queue_event(queue, QUEUE_EV_STOP);
@@ -176,16 +198,19 @@ static unsigned int look_around(struct lcore *lcore) IN_LCORE
 	return wake(lcore, whats, waker_look(&lcore->waker, whats, WAKES_MAX));
 }
 
-static void let_go(struct lcore *lcore, struct queue *drained) IN_LCORE
+static void let_go(struct lcore *lcore, struct queue *settled) IN_LCORE
 {
-	while (drained) {
-		struct queue *next = drained->next;
+	while (settled) {
+		struct queue *next = settled->next;
 
 		atomic_store_explicit(&lcore->n_queues, n_attached(lcore) - 1,
 				      memory_order_relaxed);
-		lcore->n_sleepers -= lane_may_sleep(drained->lane);
-		queue_drained(drained);
-		drained = next;
+		lcore->n_sleepers -= lane_may_sleep(settled->lane);
+		if (atomic_load_explicit(&settled->state, memory_order_relaxed) == QUEUE_MOVING)
+			queue_hand_over(settled);
+		else
+			queue_drained(settled);
+		settled = next;
 	}
 }
 
@@ -209,8 +234,8 @@ static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 
 	while (*link) {
 		struct lane *lane = *link;
-		struct queue *drained = NULL;
-		unsigned int n = lane_turn(lane, &lcore->clock, &drained);
+		struct queue *settled = NULL;
+		unsigned int n = lane_turn(lane, &lcore->clock, &settled);
 		enum lane_place place = lane_next_place(lane, &lcore->clock, n);
 
 		n_all += n;
@@ -220,7 +245,7 @@ static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 			*link = lane->next;
 			move_lane(lcore, lane, place);
 		}
-		let_go(lcore, drained);
+		let_go(lcore, settled);
 	}
 	return n_all;
 }

@@ -62,6 +62,9 @@ struct lcore *lcores_nth(struct lcores *lcores, unsigned int i);
 
 unsigned int lcore_id(const struct lcore *lcore);
 
+/** The NUMA node of its CPU. */
+int lcore_node(const struct lcore *lcore);
+
 /** What it signals call descriptors with. */
 struct signaller *lcore_signaller(struct lcore *lcore) IN_LCORE;
 

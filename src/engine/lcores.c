@@ -137,6 +137,11 @@ unsigned int lcore_id(const struct lcore *lcore)
 	return lcore->id;
 }
 
+int lcore_node(const struct lcore *lcore)
+{
+	return (int)rte_lcore_to_socket_id(lcore->id);
+}
+
 void lcore_send(struct lcore *lcore, struct msg *msg)
 {
 	mbox_send(lcore->inbox, msg);
@@ -164,7 +169,7 @@ void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view)
 {
 	*ret_view = (struct lcore_view){
 		.id = lcore->id,
-		.socket = (int)rte_lcore_to_socket_id(lcore->id),
+		.socket = lcore_node(lcore),
 		.n_queues = atomic_load_explicit((_Atomic uint32_t *)(uintptr_t)&lcore->n_queues,
 						 memory_order_relaxed),
 		.turns = counter_get(&lcore->turns),

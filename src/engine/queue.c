@@ -5,32 +5,41 @@
  */
 #include "engine/queue.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/compiler.h"
 #include "engine/lane.h"
 #include "engine/lcore.h"
+#include "engine/node_mem.h"
 #include "engine/waker.h"
 
-static struct request *requests_new(uint16_t n)
+/* In one piece: the queue, its requests, its big iov. */
+static size_t bytes_of(uint16_t ring_size)
 {
-	struct request *requests = aligned_alloc(CACHE_LINE, n * sizeof(*requests));
+	return sizeof(struct queue) + ring_size * sizeof(struct request) +
+	       CHAIN_IOV_BIG * sizeof(struct iovec);
+}
 
-	if (requests)
-		memset(requests, 0, n * sizeof(*requests));
-	return requests;
+static void link_requests(struct queue *q, uint16_t n)
+{
+	for (unsigned int i = n; i-- > 0;) {
+		q->requests[i].queue = q;
+		q->requests[i].next_free = q->free_requests;
+		q->free_requests = &q->requests[i];
+	}
 }
 
 struct queue *queue_new(const struct queue_params *params)
 {
-	struct queue *q = aligned_alloc(CACHE_LINE, sizeof(*q));
+	size_t n_bytes = bytes_of(params->ring_size);
+	struct queue *q = node_mem_new(lcore_node(params->lane->lcore), n_bytes);
 
 	if (!q)
 		return NULL;
 	*q = (struct queue){
 		.lane = params->lane,
+		.home = params->lane->lcore,
+		.next_home = params->lane->lcore,
 		.map_use = params->map_use,
 		.counters = params->counters,
 		.state = QUEUE_IDLE,
@@ -42,24 +51,17 @@ struct queue *queue_new(const struct queue_params *params)
 		.index = params->index,
 		.base = params->base,
 		.events = params->events,
+		.requests = (struct request *)(q + 1),
+		.n_bytes = n_bytes,
 	};
 	virtq_init(&q->vq, params->is_packed, params->event_idx, params->ring_size, params->base);
-	q->requests = requests_new(params->ring_size);
-	q->big_iov = calloc(CHAIN_IOV_BIG, sizeof(*q->big_iov));
-	if (!q->requests || !q->big_iov) {
-		free(q->requests);
-		free(q->big_iov);
-		free(q);
-		return NULL;
-	}
-	for (unsigned int i = params->ring_size; i-- > 0;) {
-		q->requests[i].queue = q;
-		q->requests[i].next_free = q->free_requests;
-		q->free_requests = &q->requests[i];
-	}
+	q->big_iov = (struct iovec *)(q->requests + params->ring_size);
+	link_requests(q, params->ring_size);
 	msg_init(&q->attach_msg, LCORE_MSG_ATTACH);
 	msg_init(&q->stop_msg, LCORE_MSG_STOP);
+	msg_init(&q->move_msg, LCORE_MSG_MOVE);
 	msg_init(&q->drained_msg, EVENT_QUEUE_DRAINED);
+	msg_init(&q->moved_msg, EVENT_QUEUE_MOVED);
 	msg_init(&q->broken_msg, EVENT_QUEUE_BROKEN);
 	return q;
 }
@@ -70,14 +72,26 @@ void queue_free(struct queue *q)
 		close(q->call_fd);
 	if (q->kick_fd >= 0)
 		close(q->kick_fd);
-	free(q->requests);
-	free(q->big_iov);
-	free(q);
+	node_mem_free(q, q->n_bytes);
 }
 
-struct lcore *queue_lcore(const struct queue *q)
+static struct lcore *get_lcore(struct lcore *const _Atomic *lcore)
 {
-	return q->lane->lcore;
+	return atomic_load_explicit((struct lcore * _Atomic *)(uintptr_t)lcore,
+				    memory_order_acquire);
+}
+
+struct lcore *queue_home(const struct queue *q)
+{
+	return get_lcore(&q->home); /* partner: queue_adopt() */
+}
+
+struct lcore *queue_serving(const struct queue *q, struct lcore *lcore)
+{
+	/* In this order: who sees where the home has given it to sees that it was the home. */
+	struct lcore *next_home = get_lcore(&q->next_home), *home = get_lcore(&q->home);
+
+	return home == lcore ? next_home : home;
 }
 
 void queue_event(struct queue *q, enum queue_event event)
@@ -125,6 +139,8 @@ void queue_attach(struct queue *q)
 {
 	const char *fault = virtq_map(&q->vq, q->map_use->mem, &q->addr);
 
+	/* Partner: queue_home(). */
+	atomic_store_explicit(&q->home, q->lane->lcore, memory_order_release);
 	watch_kicks(q);
 	queue_event(q, q->enabled ? QUEUE_EV_ATTACH : QUEUE_EV_ATTACH_PAUSED);
 	if (!fault)
@@ -135,6 +151,30 @@ void queue_attach(struct queue *q)
 	}
 	/* The front end may have missed an interrupt while the ring was away. */
 	queue_notify(q);
+}
+
+void queue_hand_over(struct queue *q)
+{
+	struct lcore *to = q->move_to->lcore;
+
+	queue_release(q); /* the other lane knows the limits, too */
+	forget_kicks(q);
+	q->lane = q->move_to;
+	q->move_msg.kind = LCORE_MSG_ADOPT;
+	/* Partner: queue_serving(). */
+	atomic_store_explicit(&q->next_home, to, memory_order_release);
+	lcore_send(to, &q->move_msg);
+}
+
+void queue_adopt(struct queue *q)
+{
+	/* Partner: queue_home(), queue_serving(). */
+	atomic_store_explicit(&q->home, q->lane->lcore, memory_order_release);
+	watch_kicks(q);
+	queue_event(q, q->enabled ? QUEUE_EV_ATTACH : QUEUE_EV_ATTACH_PAUSED);
+	if (atomic_load_explicit(&q->broken, memory_order_relaxed))
+		queue_event(q, QUEUE_EV_CORRUPT);
+	mbox_send(q->events, &q->moved_msg);
 }
 
 static void map_use_release(struct queue *q, struct map_use *use)

@@ -10,6 +10,19 @@
  *   VHOST  queue_new ........ SWAP_MAP, SET_CALL, SET_ENABLED (waits one turn for each)
  *   CTRL          ATTACH ................................ STOP            queue_free
  *   LCORE                 POLLING ......................... DRAINING  -> QUEUE_DRAINED to CTRL
+ *
+ * A move: CTRL sends MOVE, with the lane to go to in move_to. The lcore takes nothing new; when the
+ * last request in flight has ended, so that nothing of the queue is left in the old lane's channel,
+ * it sends the message on as ADOPT, and the queue with it, to the other lcore, which goes on where
+ * the ring stopped and sends QUEUE_MOVED. A STOP that comes first ends the move.
+ *
+ * Messages about the queue go to its `home`, the lcore that has adopted it last; only an lcore that
+ * adopts it changes that. One that gives it away says so in next_home, before ADOPT, and passes on
+ * what still comes to itself, as does any lcore that is not the home any more. So whatever anybody
+ * sends arrives behind ADOPT. QUEUE_MOVED comes after the change, so what CTRL sends after it goes
+ * to the new home at once: CTRL's messages arrive in their order. (VHOST waits for each of its
+ * own.) An lcore that has sent ADOPT touches the queue no more but for messages about it, and none
+ * of these is under way when the queue is freed.
  */
 #ifndef ENGINE_QUEUE_H
 #define ENGINE_QUEUE_H
@@ -36,11 +49,13 @@ struct lane;
 struct lcore;
 struct queue;
 
-/* X(NAME, text shown to the operator) of the messages to an lcore: attach_msg and stop_msg of a
- * queue; the others are a struct queue_msg. */
+/* X(NAME, text shown to the operator) of the messages to an lcore: attach_msg, stop_msg and
+ * move_msg (MOVE, ADOPT) of a queue; the others are a struct queue_msg. */
 #define LCORE_MSGS(X)                                                                              \
 	X(ATTACH, "attach")                                                                        \
 	X(STOP, "stop")                                                                            \
+	X(MOVE, "move")                                                                            \
+	X(ADOPT, "adopt")                                                                          \
 	X(SWAP_MAP, "memory map")                                                                  \
 	X(SET_CALL, "call descriptor")                                                             \
 	X(SET_KICK, "kick descriptor")                                                             \
@@ -53,6 +68,7 @@ enum lcore_msg { LCORE_MSGS(LCORE_MSG_ENUM) LCORE_N_MSGS };
 /** Events from an lcore to CTRL; the device floor's own begin at ENGINE_EVENTS_END. */
 enum engine_event {
 	EVENT_QUEUE_DRAINED, /* the queue's drained_msg: the lcore has forgotten the queue */
+	EVENT_QUEUE_MOVED,   /* the queue's moved_msg: the other lcore serves it */
 	EVENT_QUEUE_BROKEN,  /* the queue's broken_msg, once in its life */
 	EVENT_MAP_UNUSED,    /* a map_use's msg: no request uses it any more */
 	ENGINE_EVENTS_END,
@@ -136,6 +152,11 @@ struct queue {
 	struct iovec *big_iov;        /* CHAIN_IOV_BIG, for a chain with more pieces than its own */
 	struct request *big_iov_user; /* NULL: it is free */
 	const char *_Atomic broken;   /* why; CTRL reads */
+	/* from CTRL, with move_msg */
+	struct lane *move_to;
+	/* lcores write, whoever sends messages reads: see above */
+	struct lcore *_Atomic home;
+	struct lcore *_Atomic next_home; /* not home: ADOPT is under way to it */
 	/* fixed */
 	struct vring_addr addr;
 	uint16_t index;
@@ -143,23 +164,30 @@ struct queue {
 	struct mbox *events;
 	struct msg attach_msg;
 	struct msg stop_msg;
+	struct msg move_msg;
 	struct msg drained_msg;
+	struct msg moved_msg;
 	struct msg broken_msg;
 	void *owner;              /* the device floor's */
-	struct request *requests; /* ring_size of them */
+	struct request *requests; /* ring_size of them, behind the queue in its memory */
+	size_t n_bytes;           /* of all of it */
 };
 
 static_assert(offsetof(struct queue, enabled) <= 2 * CACHE_LINE, "hot state in two cache lines");
 
-/** NULL when memory is short. The queue owns call_fd and map_use until it is drained. */
+/** NULL when memory is short; its memory is on the node of the lane's lcore, and stays there when
+ * it moves. The queue owns call_fd and map_use until it is drained. */
 struct queue *queue_new(const struct queue_params *params) IN_VHOST;
 
 /** After EVENT_QUEUE_DRAINED, or when never attached; closes the call descriptor. The map_use has
  *  come back as EVENT_MAP_UNUSED, or is still queue->map_use when it was never attached. */
 void queue_free(struct queue *queue) IN_CTRL;
 
-/** The lcore that serves it. */
-struct lcore *queue_lcore(const struct queue *queue);
+/** Where messages about it are sent: the lcore that serves it, will or just did. Any thread. */
+struct lcore *queue_home(const struct queue *queue);
+
+/** Where a message about it that came to this lcore belongs: it, or the one to pass it on to. */
+struct lcore *queue_serving(const struct queue *queue, struct lcore *lcore) IN_LCORE;
 
 /* What the lcore does with a queue; called by engine/lane.c and engine/lcore.c only. */
 
@@ -168,6 +196,12 @@ void queue_event(struct queue *queue, enum queue_event event) IN_LCORE;
 
 /** ATTACH: maps the ring and begins to serve it. */
 void queue_attach(struct queue *queue) IN_LCORE;
+
+/** MOVING, and nothing is in flight: gives it to the lcore of move_to. Not touched any more. */
+void queue_hand_over(struct queue *queue) IN_LCORE;
+
+/** ADOPT: serves it from here on. */
+void queue_adopt(struct queue *queue) IN_LCORE;
 
 void queue_swap_map(struct queue *queue, struct map_use *map_use) IN_LCORE;
 int queue_swap_call(struct queue *queue, int call_fd) IN_LCORE;

@@ -11,6 +11,10 @@
  *                       |   corrupt -> BROKEN       |
  *                       |                |          |
  *                       +----- stop -----+----------+--> DRAINING --drained--> IDLE
+ *                       |                |          |       ^
+ *                       +----- move -----+----------+--> MOVING
+ *                                                           |
+ *                                        POLLING or PAUSED <-- attach, by the other lcore
  */
 #ifndef ENGINE_QUEUE_STATE_H
 #define ENGINE_QUEUE_STATE_H
@@ -21,6 +25,7 @@
 	X(POLLING, "polling")   /* served */                                                       \
 	X(SLEEPING, "sleeping") /* idle for a while: the driver kicks when it has something */     \
 	X(PAUSED, "paused")     /* started, disabled by the front end */                           \
+	X(MOVING, "moving")     /* the same; then another lcore goes on with it */                 \
 	X(DRAINING, "draining") /* stopping: takes nothing new, requests are ending */             \
 	X(BROKEN, "broken")     /* the driver corrupted it: takes nothing new until restarted */
 
@@ -30,12 +35,13 @@ enum queue_state { QUEUE_STATES(QUEUE_STATE_ENUM) QUEUE_N_STATES };
 
 /* X(NAME) */
 #define QUEUE_EVENTS(X)                                                                            \
-	X(ATTACH)        /* CTRL: the ring is started and enabled */                               \
-	X(ATTACH_PAUSED) /* CTRL: the ring is started, not enabled */                              \
+	X(ATTACH)        /* CTRL: the ring is started and enabled, or goes on elsewhere */         \
+	X(ATTACH_PAUSED) /* CTRL: the same, not enabled */                                         \
 	X(ENABLE)        /* front end: SET_VRING_ENABLE 1 */                                       \
 	X(DISABLE)       /* front end: SET_VRING_ENABLE 0 */                                       \
 	X(SLEEP)         /* idle for a while, and the driver kicks from now on */                  \
 	X(WAKE)          /* it has kicked, or something else has happened to the queue */          \
+	X(MOVE)          /* CTRL: another lcore shall serve it */                                  \
 	X(STOP)          /* CTRL: GET_VRING_BASE, disconnect or deletion */                        \
 	X(CORRUPT)       /* the driver broke the ring's rules */                                   \
 	X(DRAINED)       /* the last request has ended */

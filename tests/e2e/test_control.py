@@ -166,6 +166,25 @@ def test_log_level():
 # -- bad input --------------------------------------------------------------------------------
 
 
+def test_moves_are_checked():
+    with Daemon() as daemon, daemon.client() as client:
+        lcore = client.ok("daemon.info")["lcores"][0]
+        client.ok("device.add", name="d0", **DISK)
+        expect(client.ok("device.move", name="d0", lcore=lcore)["queues"][0]["lcore"], lcore)
+        for params, text in (({}, "lcore: missing"), ({"lcore": "1"}, 'lcore: "1" is not a whole'),
+                             ({"lcore": -1}, "lcore: -1 is not a whole"),
+                             ({"lcore": 127}, "lcore: 127 is not among the daemon's lcores, "),
+                             ({"lcore": lcore, "queue": 1}, 'queue: "d0" has no virtqueue 1; it has')):
+            name, message = client.error("device.move", name="d0", **params)
+            assert name == "PARAMS" and message.startswith(text), (params, message)
+        expect(client.error("device.move", name="d1", lcore=lcore)[0], "NOT_FOUND")
+        plan = client.ok("lcore.rebalance", apply=True)
+        expect((plan["applied"], plan["moves"], [row["lcore"] for row in plan["lcores"]]),
+               (True, [], [lcore]))
+        expect(client.ok("lcore.rebalance")["applied"], False)
+        expect(client.error("lcore.rebalance", apply="yes")[0], "PARAMS")
+
+
 def test_tracing_is_switched():
     with Daemon() as daemon, daemon.client() as client:
         expect(client.ok("lcore.trace"), {"tracing": False, "over_us": 0, "turns": []})

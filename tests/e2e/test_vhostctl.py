@@ -93,8 +93,8 @@ def test_help():
     """--help names every command and option, before or after the command, and ends with 0"""
     run = ctl("--help")
     expect((run.status, run.err), (0, ""))
-    for word in ("add", "del", "list", "show", "resize", "qos", "stats", "lcores", "log-level", "info",
-                 "shutdown", "--control PATH", "--json", "--timeout S"):
+    for word in ("add", "del", "list", "show", "resize", "qos", "move", "stats", "lcores", "rebalance",
+                 "log-level", "info", "shutdown", "--control PATH", "--json", "--timeout S"):
         expect_in(f"  {word}", run.out)
     run = ctl("add", "-h")
     expect(run.status, 0)
@@ -311,7 +311,8 @@ def test_missing_fields():
                    {"devices": [{}, None, 1]}, {"devices": [{"totals": 3, "queues": 4}]},
                    {"peer": None, "size_bytes": "big", "queues": [None], "limits": 3}):
         for command in (("list",), ("show", "x"), ("add", "x", "--backend", "null"), ("info",),
-                        ("del", "x"), ("resize", "x"), ("stats",), ("lcores",), ("log-level",)):
+                        ("del", "x"), ("resize", "x"), ("stats",), ("lcores",), ("log-level",),
+                        ("move", "x", "--lcore", "1"), ("rebalance",)):
             run, _ = ask(result, *command)
             expect((command, result, run.status, run.err), (command, result, 0, ""))
 
@@ -348,14 +349,21 @@ def test_stats():
 def test_lcores_and_info():
     """lcores, info, log-level and resize say what they have been told"""
     out = shown({"lcores": [{"lcore": 3, "socket": 0, "queues": 5, "turns": 123456,
-                             "busy_percent": 12.345, "asleep_percent": 50.0,
+                             "load_percent": 25, "busy_percent": 12.345, "asleep_percent": 50.0,
                              "turns_over_50us": 7,
                              "turns_over_1ms": 2, "longest_turn_cause": "memory map",
                              "longest_turn_device": "d1", "longest_turn_queue": 4,
                              "longest_turn_us": 1500, "messages": 9,
-                             "devices": ["d0", "d1"]}]}, "lcores")
-    expect(out.splitlines()[1].split(), ["3", "0", "5", "12.3", "%", "50.0", "%", "123456", "7", "2", "1.5", "ms", "memory", "map", "d1", "4", "9",
-                                         "d0,", "d1"])
+                             "devices": ["d0", "d1"], "serves": [
+                                 {"device": "d0", "queues": [0, 2], "load_percent": 1.26},
+                                 {"device": "d1", "queues": [4], "load_percent": 0}]},
+                            {"lcore": 4, "serves": []}]}, "lcores")
+    expect(out.splitlines()[1].split(),
+           ["3", "0", "5", "25.0", "%", "12.3", "%", "50.0", "%", "123456", "7", "2", "1.5", "ms",
+            "memory", "map", "d1", "4", "9"])
+    expect([line.split() for line in out.splitlines()[3:]],
+           [["lcore", "3", "serves:"], ["DISK", "QUEUES", "LOAD"], ["d0", "0,", "2", "1.3", "%"],
+            ["d1", "4", "0.0", "%"]])
     out = shown({"version": "0.1.0", "dpdk": "22.11.11", "pid": 77, "uptime_s": 90061,
                  "hugepages": False, "devices": 3, "lcores": [1, 3],
                  "limits": {"devices": 1000}}, "info")
@@ -365,6 +373,34 @@ def test_lcores_and_info():
            "debug (was info)\n")
     expect(shown({"level": "info"}, "log-level"), "info\n")
     expect_in("d0: 10.0 GiB", shown(DEVICE, "resize", "d0"))
+
+
+def test_move():
+    """move asks for what its options say, and tells where the virtqueues are now"""
+    run, request = ask(DEVICE, "move", "d0", "--queue", "1", "--lcore", "3")
+    expect((request["method"], request["params"]),
+           ("device.move", {"name": "d0", "queue": 1, "lcore": 3}))
+    expect([line.split() for line in run.out.splitlines()],
+           [["d0"], ["QUEUE", "LCORE", "STATE"], ["0", "1", "polling"], ["1", "3", "broken"]])
+
+
+def test_rebalance():
+    """rebalance shows moves and loads, and whether that was a proposal"""
+    plan = {"applied": False,
+            "moves": [{"device": "d0", "queue": 1, "from": 1, "to": 3, "load_percent": 40.25}],
+            "lcores": [{"lcore": 1, "load_percent": 90, "load_percent_after": 49.75},
+                       {"lcore": 3, "load_percent": 0, "load_percent_after": 40.25}]}
+    run, request = ask(plan, "rebalance")
+    expect((request["method"], request.get("params") or {}), ("lcore.rebalance", {}))
+    expect([line.split() for line in run.out.splitlines()],
+           [["DISK", "QUEUE", "LOAD", "FROM", "LCORE", "TO", "LCORE"],
+            ["d0", "1", "40.2", "%", "1", "3"], ["LCORE", "LOAD", "AFTER"],
+            ["1", "90.0", "%", "49.8", "%"], ["3", "0.0", "%", "40.2", "%"],
+            "a proposal: --apply carries it out".split()])
+    run, request = ask({**plan, "applied": True}, "rebalance", "--apply")
+    expect(request["params"], {"apply": True})
+    expect(run.out.splitlines()[-1], "the virtqueues have moved")
+    expect_in("no move would help", shown({**plan, "moves": []}, "rebalance"))
 
 
 def test_trace():
@@ -504,8 +540,8 @@ def complete(words, daemon_path="/nonexistent", cwd=None):
 
 def test_completion():
     """bash completes commands, options, values and the names of disks"""
-    commands = ["add", "del", "info", "lcores", "list", "log-level", "qos", "resize", "show",
-                "shutdown", "stats", "trace"]
+    commands = ["add", "del", "info", "lcores", "list", "log-level", "move", "qos", "rebalance",
+                "resize", "show", "shutdown", "stats", "trace"]
     expect(complete([""]), commands)
     expect(complete(["--json", "l"]), ["lcores", "list", "log-level"])
     expect(complete(["del", "--f"]), ["--force"])

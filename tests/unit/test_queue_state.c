@@ -32,6 +32,12 @@ static const struct {
 
 	{"broken", "ENABLE", "broken"},     {"broken", "DISABLE", "broken"},
 	{"broken", "STOP", "draining"},     {"broken", "CORRUPT", "broken"},
+
+	{"polling", "MOVE", "moving"},      {"sleeping", "MOVE", "moving"},
+	{"paused", "MOVE", "moving"},       {"broken", "MOVE", "moving"},
+	{"moving", "ENABLE", "moving"},     {"moving", "DISABLE", "moving"},
+	{"moving", "ATTACH", "polling"},    {"moving", "ATTACH_PAUSED", "paused"},
+	{"moving", "STOP", "draining"},     {"moving", "CORRUPT", "moving"},
 };
 
 static const char *expected(const char *from, const char *event)
@@ -62,10 +68,10 @@ static void test_transitions(void **state)
 
 static void test_names(void **state)
 {
-	const char *const states[] = {"idle",   "polling",  "sleeping",
-				      "paused", "draining", "broken"};
-	const char *const events[] = {"ATTACH", "ATTACH_PAUSED", "ENABLE",  "DISABLE", "SLEEP",
-				      "WAKE",   "STOP",          "CORRUPT", "DRAINED"};
+	const char *const states[] = {"idle",   "polling",  "sleeping", "paused",
+				      "moving", "draining", "broken"};
+	const char *const events[] = {"ATTACH", "ATTACH_PAUSED", "ENABLE", "DISABLE", "SLEEP",
+				      "WAKE",   "MOVE",          "STOP",   "CORRUPT", "DRAINED"};
 
 	(void)state;
 	assert_int_equal(QUEUE_N_STATES, ARRAY_LEN(states));

@@ -72,6 +72,8 @@ static const struct field qos_fields[] = {
 static const struct field queue_fields[] = {
 	{"QUEUE", "index", FIELD_COUNT},
 	{"LCORE", "lcore", FIELD_COUNT},
+	{"MOVES TO", "moving_to", FIELD_COUNT},
+	{"LOAD", "load_percent", FIELD_PERCENT},
 	{"STATE", "state", FIELD_TEXT},
 	{"RING", "ring_size", FIELD_COUNT},
 	{"IN FLIGHT", "inflight", FIELD_COUNT},
@@ -180,6 +182,20 @@ void view_device_add(struct json_object *result)
 void view_device_resize(struct json_object *result)
 {
 	print_headline(result, "");
+}
+
+void view_device_move(struct json_object *result)
+{
+	static const struct field fields[] = {
+		{"QUEUE", "index", FIELD_COUNT},
+		{"LCORE", "lcore", FIELD_COUNT},
+		{"STATE", "state", FIELD_TEXT},
+		{NULL, NULL, FIELD_TEXT},
+	};
+	char *name = field_text(field_get(result, "name"), FIELD_TEXT);
+	printf("%s\n", name);
+	fields_print_table(field_get(result, "queues"), fields, 2);
+	free(name);
 }
 
 void view_device_del(struct json_object *result)
