@@ -58,6 +58,8 @@ struct vhostd_param {
 	M(device_qos, "device.qos", "qos",                                                         \
 	  "Show or change a disk's limits of requests and bytes a second")                         \
 	M(device_move, "device.move", "move", "Have virtqueues of a disk served by another lcore") \
+	M(device_coalesce, "device.coalesce", "coalesce",                                          \
+	  "Show or change how a disk's interrupts are coalesced")                                  \
 	M(stats_get, "stats.get", "stats", "Show the request counters of all disks or of one")     \
 	M(lcore_list, "lcore.list", "lcores", "Show the lcores, what they serve and how busy")     \
 	M(lcore_rebalance, "lcore.rebalance", "rebalance",                                         \
@@ -80,6 +82,14 @@ struct vhostd_param {
 	P("burst", TIME, 0, "TIME",                                                                \
 	  "what an idle disk saves up, in time at its limits: 10ms to 3600s; default 100ms")
 
+/* Interrupt coalescing of a disk. */
+#define VHOSTD_PARAMS_COALESCE(P)                                                                  \
+	P("coalesce_us", UINT, 0, "US",                                                            \
+	  "interrupts of busy virtqueues may come so much later, 1 to 10000; 0 (default): at "     \
+	  "once")                                                                                  \
+	P("coalesce_iops", UINT, 0, "N",                                                           \
+	  "busy is from so many completed requests a second on; default: any")
+
 /* The keys of a disk: parameters of device.add and keys of a "devices" entry of the
  * configuration file. */
 #define VHOSTD_PARAMS_device_add(P)                                                                \
@@ -96,7 +106,8 @@ struct vhostd_param {
 	P("serial", STRING, 0, "TEXT", "what the guest reads as the disk's serial; 20 bytes")      \
 	P("lcores", LCORES, 0, "LIST", "lcores that may serve it, such as 1,3-5; default: all")    \
 	P("poll", STRING, 0, "MODE", "busy or adaptive; default: the daemon's")                    \
-	VHOSTD_PARAMS_QOS(P)
+	VHOSTD_PARAMS_QOS(P)                                                                       \
+	VHOSTD_PARAMS_COALESCE(P)
 
 #define VHOSTD_PARAMS_device_del(P)                                                                \
 	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
@@ -120,6 +131,11 @@ struct vhostd_param {
 	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
 	P("queue", UINT, 0, "N", "this virtqueue only; default: all of the disk's")                \
 	P("lcore", UINT, VHOSTD_PARAM_REQUIRED, "CPU", "the lcore that is to serve it")
+
+#define VHOSTD_PARAMS_device_coalesce(P)                                                           \
+	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
+	VHOSTD_PARAMS_COALESCE(P)                                                                  \
+	P("off", BOOL, 0, "", "interrupts at once from now on")
 
 #define VHOSTD_PARAMS_stats_get(P)                                                                 \
 	P("name", STRING, VHOSTD_PARAM_POSITIONAL, "NAME", "one disk only")

@@ -204,6 +204,35 @@ static void cmd_device_move(struct daemon *daemon, struct ctl_request *request)
 		      params_uint(request->rpc.params, "lcore", 0), on_device_done, request);
 }
 
+/* What is not given stays; a delay of 0 and `off` are the same. */
+static void cmd_device_coalesce(struct daemon *daemon, struct ctl_request *request)
+{
+	struct device *dev = registry_find(daemon->registry, name_param(request));
+	struct json_object *params = request->rpc.params;
+	struct device_view view;
+	struct error err = {0};
+	uint32_t us, iops;
+	bool off = params_bool(params, "off");
+
+	if (!dev) {
+		fail_not_found(request);
+		return;
+	}
+	device_view_get(dev, &view);
+	us = params_uint(params, "coalesce_us", off ? 0 : view.spec->coalesce_us);
+	iops = params_uint(params, "coalesce_iops", us ? view.spec->coalesce_iops : 0);
+	if (off && us)
+		error_set(&err, VHOSTD_ERR_PARAMS, "off: can't be given with coalesce_us");
+	if (err.code ||
+	    registry_set_coalesce(daemon->registry, name_param(request), us, iops, &err)) {
+		ctl_request_fail(request, &err);
+		return;
+	}
+	if (us != view.spec->coalesce_us || iops != view.spec->coalesce_iops)
+		log_change(request, "coalesce", name_param(request));
+	ctl_request_answer(request, view_device_coalesce(dev));
+}
+
 static void cmd_stats_get(struct daemon *daemon, struct ctl_request *request)
 {
 	const char *name = name_param(request);

@@ -134,6 +134,12 @@ static struct json_object *view_peer(const struct device_view *view)
 	return peer;
 }
 
+static void add_coalesce(struct json_object *object, const struct device_spec *spec)
+{
+	add_uint(object, "coalesce_us", spec->coalesce_us);
+	add_uint(object, "coalesce_iops", spec->coalesce_iops);
+}
+
 static void add_spec(struct json_object *object, const struct device_view *view)
 {
 	const struct device_spec *spec = view->spec;
@@ -153,6 +159,7 @@ static void add_spec(struct json_object *object, const struct device_view *view)
 		add_text(object, "lcores", lcores);
 	}
 	add_text(object, "poll", poll_mode_name(view->poll));
+	add_coalesce(object, spec);
 	add_text(object, "socket", view->socket_path);
 }
 
@@ -194,6 +201,17 @@ struct json_object *view_device(const struct device *dev)
 	json_object_object_add(object, "store", store);
 	json_object_object_add(object, "qos", view_qos(&view));
 	json_object_object_add(object, "queues", view_queues(&view));
+	return object;
+}
+
+struct json_object *view_device_coalesce(const struct device *dev)
+{
+	struct json_object *object = json_object_new_object();
+	struct device_view view;
+
+	device_view_get(dev, &view);
+	add_text(object, "name", view.spec->name);
+	add_coalesce(object, view.spec);
 	return object;
 }
 

@@ -15,6 +15,9 @@
 /** All there is to know. */
 struct json_object *view_device(const struct device *dev) IN_CTRL;
 
+/** Its interrupt coalescing. */
+struct json_object *view_device_coalesce(const struct device *dev) IN_CTRL;
+
 /** What a list needs. */
 struct json_object *view_device_short(const struct device *dev) IN_CTRL;
 

@@ -321,6 +321,8 @@ int params_to_spec(struct json_object *object, struct device_spec *ret_spec, str
 	ret_spec->size_bytes = params_size(object, "size");
 	ret_spec->block_size_bytes = params_uint(object, "block_size", ret_spec->block_size_bytes);
 	ret_spec->readonly = params_bool(object, "readonly");
+	ret_spec->coalesce_us = params_uint(object, "coalesce_us", 0);
+	ret_spec->coalesce_iops = params_uint(object, "coalesce_iops", 0);
 	params_to_qos(object, &ret_spec->qos);
 	if (poll && poll_mode_parse(poll, &ret_spec->poll))
 		return error_set(err, VHOSTD_ERR_PARAMS,

@@ -39,6 +39,7 @@ struct device *device_new(struct registry *registry, const struct device_spec *s
 	dev->spec = *spec;
 	dev->registry = registry;
 	dev->state = DEVICE_NEW;
+	device_set_coalesce(dev, spec->coalesce_us, spec->coalesce_iops);
 	dev->state_since_us = now_us();
 	qos_set(&dev->qos, &spec->qos);
 	device_step_update(dev);
@@ -74,6 +75,14 @@ void device_set_qos(struct device *dev, const struct qos_spec *spec)
 	for (unsigned int i = 0; i < lcores_count(dev->lcores); i++)
 		if (dev->lanes[i].lane)
 			doorbell_ring(lcore_doorbell(lcores_nth(dev->lcores, i)));
+}
+
+void device_set_coalesce(struct device *dev, uint32_t delay_us, uint32_t from_iops)
+{
+	dev->spec.coalesce_us = delay_us;
+	dev->spec.coalesce_iops = from_iops;
+	atomic_store_explicit(&dev->coalesce.delay_us, delay_us, memory_order_relaxed);
+	atomic_store_explicit(&dev->coalesce.from_iops, from_iops, memory_order_relaxed);
 }
 
 /* May this run be given to its lcore? Not while requests of an older connection, or of an earlier

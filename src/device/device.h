@@ -43,6 +43,7 @@ struct device {
 	struct store *store;
 	struct offload *offload;
 	struct blk_disk disk;
+	struct coalesce coalesce;
 	struct qos qos;
 	struct endpoint endpoint;
 	struct queue_counters counters[VHOSTD_QUEUES_MAX];
@@ -123,6 +124,9 @@ void device_on_run_broken(struct device *dev, struct ring_run *run) IN_CTRL;
 
 /** Changes its limits, at once. */
 void device_set_qos(struct device *dev, const struct qos_spec *spec) IN_CTRL;
+
+/** Changes its interrupt coalescing, at once. */
+void device_set_coalesce(struct device *dev, uint32_t delay_us, uint32_t from_iops) IN_CTRL;
 
 /** The monotonic clock. */
 uint64_t now_us(void);

@@ -59,6 +59,7 @@ int device_open_lane(struct device *dev, unsigned int lcore, struct lane **ret_l
 		.lcore = lcores_nth(dev->lcores, lcore),
 		.store = dev->store,
 		.disk = &dev->disk,
+		.coalesce = &dev->coalesce,
 		.qos = &dev->qos,
 		.device = dev->number,
 		.idle_tsc =

@@ -409,6 +409,19 @@ int registry_set_qos(struct registry *r, const char *name, const struct qos_spec
 	return 0;
 }
 
+int registry_set_coalesce(struct registry *r, const char *name, uint32_t coalesce_us,
+			  uint32_t coalesce_iops, struct error *err)
+{
+	struct device *dev = registry_find(r, name);
+
+	if (!dev)
+		return error_set(err, VHOSTD_ERR_NOT_FOUND, "name: there is no disk \"%s\"", name);
+	if (device_spec_check_coalesce(coalesce_us, coalesce_iops, err))
+		return -1;
+	device_set_coalesce(dev, coalesce_us, coalesce_iops);
+	return 0;
+}
+
 void registry_shutdown(struct registry *r, registry_done_fn done, void *arg)
 {
 	struct device *dev = r->devices, *next;

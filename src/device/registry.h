@@ -145,6 +145,10 @@ int registry_plan(struct registry *registry, struct rebalance_plan *ret_plan,
 void registry_rebalance(struct registry *registry, const struct rebalance_plan *plan,
 			registry_done_fn done, void *arg) IN_CTRL;
 
+/** Changes a disk's interrupt coalescing, checked. 0, or -1 with *err set. */
+int registry_set_coalesce(struct registry *registry, const char *name, uint32_t coalesce_us,
+			  uint32_t coalesce_iops, struct error *err) IN_CTRL;
+
 /** Begins to delete all, by force, and refuses to add from now on; done(arg, NULL, NULL) when the
  *  last one is gone. */
 void registry_shutdown(struct registry *registry, registry_done_fn done, void *arg) IN_CTRL;

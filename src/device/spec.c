@@ -151,12 +151,27 @@ int device_spec_check_qos(const struct qos_spec *qos, struct error *err)
 	return 0;
 }
 
+int device_spec_check_coalesce(uint32_t coalesce_us, uint32_t coalesce_iops, struct error *err)
+{
+	if (coalesce_us > COALESCE_MAX_US)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "coalesce_us: %" PRIu32 " is not from 0 to %d", coalesce_us,
+				 COALESCE_MAX_US);
+	if (coalesce_iops && !coalesce_us)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "coalesce_iops: %" PRIu32 " means nothing without coalesce_us, "
+				 "1 to %d",
+				 coalesce_iops, COALESCE_MAX_US);
+	return 0;
+}
+
 int device_spec_check(const struct device_spec *spec, const char *socket_dir,
 		      const struct lcore_set *available, struct error *err)
 {
 	if (check_name(spec->name, socket_dir, err) || check_backing(spec, err) ||
 	    check_geometry(spec, err) || check_serial(spec->serial, err) ||
-	    device_spec_check_qos(&spec->qos, err))
+	    device_spec_check_qos(&spec->qos, err) ||
+	    device_spec_check_coalesce(spec->coalesce_us, spec->coalesce_iops, err))
 		return -1;
 	return check_lcores(&spec->lcores, available, err);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "engine/coalesce.h"
 #include "engine/lcore_set.h"
 #include "engine/qos.h"
 #include "engine/store.h"
@@ -42,6 +43,8 @@ struct device_spec {
 	struct lcore_set lcores; /* empty: all */
 	enum poll_mode poll;     /* POLL_DEFAULT: the daemon's */
 	struct qos_spec qos;
+	uint32_t coalesce_us; /* 0: interrupts are not coalesced */
+	uint32_t coalesce_iops;
 };
 
 /** Fills in the defaults: 512-byte blocks, one queue, no limits. */
@@ -55,5 +58,8 @@ int device_spec_check(const struct device_spec *spec, const char *socket_dir,
 
 /** Checks the ranges of limits alone, in the same way. */
 int device_spec_check_qos(const struct qos_spec *qos, struct error *err);
+
+/** Checks the two of interrupt coalescing alone, in the same way. */
+int device_spec_check_coalesce(uint32_t coalesce_us, uint32_t coalesce_iops, struct error *err);
 
 #endif

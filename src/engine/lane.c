@@ -37,6 +37,7 @@ static int lane_make(const struct lane_params *params, struct lane **ret_lane,
 	}
 	lane->lcore = params->lcore;
 	lane->disk = params->disk;
+	lane->coalesce = params->coalesce;
 	lane->device = params->device;
 	qos_share_init(&lane->qos, params->qos);
 	lane->idle_tsc = params->idle_tsc;
@@ -203,12 +204,17 @@ static unsigned int settle(struct lane *lane, struct turn_clock *clock,
 	while (*link) {
 		struct queue *q = *link;
 
-		if (q->used_pending) {
-			queue_flush(q);
+		if (q->n_used_pending) {
+			queue_flush(q, clock->start_tsc);
 			turn_detail(clock, cause(lane, q, TURN_PUBLISH), 1);
+			n++;
+		} else if (unlikely(q->notify_put_off) && clock->start_tsc >= q->notify_tsc) {
+			queue_notify_now(q);
 			n++;
 		}
 		if (unlikely(is_settled(q))) {
+			if (q->notify_put_off)
+				queue_notify_now(q);
 			*link = q->next;
 			q->next = *settled;
 			*settled = q;
@@ -261,6 +267,8 @@ static uint64_t next_release_tsc(const struct lane *lane) IN_LCORE
 	uint64_t release_tsc = UINT64_MAX;
 
 	for (const struct queue *q = lane->queues; q; q = q->next) {
+		if (q->notify_put_off)
+			return 0;
 		if (!is_polled(q))
 			continue;
 		if (!queue_is_held(q))

@@ -8,6 +8,7 @@
 #ifndef ENGINE_LANE_H
 #define ENGINE_LANE_H
 
+#include "engine/coalesce.h"
 #include "engine/qos.h"
 #include "engine/queue.h"
 #include "engine/turn.h"
@@ -24,6 +25,7 @@ enum lane_place {
 struct lane {
 	struct store_channel *channel;
 	const struct blk_disk *disk;
+	const struct coalesce *coalesce;
 	struct lcore *lcore;
 	uint32_t device;   /* the disk's number, for turn_cause */
 	uint64_t idle_tsc; /* a queue that was idle for so long goes to sleep; UINT64_MAX: never */
@@ -46,6 +48,7 @@ struct lane_params {
 	struct lcore *lcore;
 	struct store *store;
 	const struct blk_disk *disk;
+	const struct coalesce *coalesce;
 	struct qos *qos;   /* its limits */
 	uint32_t device;   /* the disk's number */
 	uint64_t idle_tsc; /* UINT64_MAX: its queues are always polled */
@@ -77,7 +80,7 @@ static inline bool lane_may_sleep(const struct lane *lane)
 
 void lane_add_queue(struct lane *lane, struct queue *queue) IN_LCORE;
 
-/* Between queue.c, queue_hold.c, queue_io.c and lane.c. */
+/* Between queue.c, queue_hold.c, queue_io.c, queue_notify.c and lane.c. */
 void queue_break(struct queue *queue, const char *why) IN_LCORE;
 void queue_notify(struct queue *queue) IN_LCORE;
 void queue_map_put(struct queue *queue, struct map_use *use) IN_LCORE;

@@ -236,7 +236,8 @@ int queue_swap_kick(struct queue *q, int kick_fd)
 
 void queue_try_sleep(struct queue *q)
 {
-	if (!q->watched || atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_POLLING)
+	if (!q->watched || q->notify_put_off ||
+	    atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_POLLING)
 		return;
 	if (virtq_want_kicks(&q->vq))
 		queue_event(q, QUEUE_EV_SLEEP);

@@ -36,6 +36,7 @@
 #include "base/compiler.h"
 #include "base/error.h"
 #include "base/thread_role.h"
+#include "engine/coalesce.h"
 #include "engine/counters.h"
 #include "engine/mbox.h"
 #include "engine/queue_state.h"
@@ -140,8 +141,9 @@ struct queue {
 	_Atomic(enum queue_state) state; /* one writer, its lcore; CTRL reads */
 	_Atomic uint32_t n_inflight;     /* the same */
 	int call_fd;
-	bool used_pending; /* used elements not yet published */
+	uint16_t n_used_pending; /* used elements not yet published */
 	bool write_through;
+	bool notify_put_off; /* until notify_tsc: coalesce.h */
 	/* lcore's, cold */
 	bool enabled;
 	bool watched;            /* the lcore's waker watches kick_fd */
@@ -149,6 +151,8 @@ struct queue {
 	uint64_t held_since_tsc; /* and is behind since then, as far as that is not in the
 				  * counters; 0: it is not */
 	int kick_fd;
+	uint64_t notify_tsc;
+	struct coalesce_rate rate;    /* kept only where interrupts are coalesced */
 	struct iovec *big_iov;        /* CHAIN_IOV_BIG, for a chain with more pieces than its own */
 	struct request *big_iov_user; /* NULL: it is free */
 	const char *_Atomic broken;   /* why; CTRL reads */
@@ -208,7 +212,8 @@ int queue_swap_call(struct queue *queue, int call_fd) IN_LCORE;
 int queue_swap_kick(struct queue *queue, int kick_fd) IN_LCORE;
 void queue_set_enabled(struct queue *queue, bool enabled) IN_LCORE;
 
-/** Goes to sleep if it is POLLING, its kicks can be watched, and nothing is available. */
+/** Goes to sleep if it is POLLING, its kicks can be watched, no interrupt is put off, and nothing
+ *  is available. */
 void queue_try_sleep(struct queue *queue) IN_LCORE;
 
 /** Polls again if it was SLEEPING. */
@@ -222,7 +227,11 @@ unsigned int queue_fetch(struct queue *queue, struct store_io **ret_ios,
  *  on with another operation, which is returned. */
 struct store_io *queue_complete(struct store_io *io) IN_LCORE;
 
-/** Publishes used elements and notifies the driver if it asked for it. */
-void queue_flush(struct queue *queue) IN_LCORE;
+/** Publishes used elements and notifies the driver if it asked for that, now or, where interrupts
+ * are coalesced, by notify_tsc. */
+void queue_flush(struct queue *queue, uint64_t now_tsc) IN_LCORE;
+
+/** Notifies the driver, which asked for that when notify_put_off was set. */
+void queue_notify_now(struct queue *queue) IN_LCORE;
 
 #endif

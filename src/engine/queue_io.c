@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The requests' path through a queue: take from the available ring, parse, hand to the store;
- * complete, write the used ring, notify. Bounded in requests and bytes for each turn, so that one
+ * complete, write the used ring. Bounded in requests and bytes for each turn, so that one
  * guest's large requests don't delay another's small ones.
  */
 #include <linux/virtio_blk.h>
@@ -11,7 +11,6 @@
 #include "engine/lane.h"
 #include "engine/lcore.h"
 #include "engine/queue.h"
-#include "engine/signaller.h"
 
 #define TURN_MAX_REQUESTS 32
 #define TURN_MAX_BYTES    (1u << 20)
@@ -89,7 +88,7 @@ static void finish(struct request *req, uint8_t status) IN_LCORE
 	count(q, req, status);
 	if (virtq_is_mapped(&q->vq)) {
 		virtq_put_used(&q->vq, req->id, req->n_slots, n_bytes);
-		q->used_pending = true;
+		q->n_used_pending++;
 	}
 	request_put(req);
 }
@@ -356,24 +355,4 @@ unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned in
 	if (unlikely(b.fault))
 		queue_break(q, b.fault);
 	return n_ios;
-}
-
-void queue_notify(struct queue *q)
-{
-	if (q->call_fd < 0)
-		return;
-	signaller_signal(lcore_signaller(q->lane->lcore), q->call_fd);
-	counter_add(&q->counters->interrupts, 1);
-}
-
-void queue_flush(struct queue *q)
-{
-	q->used_pending = false;
-	if (!virtq_is_mapped(&q->vq))
-		return;
-	virtq_publish(&q->vq);
-	if (virtq_should_notify(&q->vq))
-		queue_notify(q);
-	else
-		counter_add(&q->counters->interrupts_saved, 1);
 }

@@ -42,6 +42,7 @@ struct bench {
 	struct vfe_seg segs[BATCH_MAX][3];
 	struct guest_mem guest;
 	struct blk_disk disk;
+	struct coalesce coalesce;
 	struct qos qos;
 	struct queue_counters counters;
 	struct map_use map_use;
@@ -135,8 +136,11 @@ static void make_lane(struct bench *b)
 					    .name = "bench",
 					    .size_bytes = DISK_BYTES,
 					    .block_size_bytes = 512};
-	struct lane_params lane = {
-		.disk = &b->disk, .qos = &b->qos, .device = 1, .idle_tsc = UINT64_MAX};
+	struct lane_params lane = {.disk = &b->disk,
+				   .coalesce = &b->coalesce,
+				   .qos = &b->qos,
+				   .device = 1,
+				   .idle_tsc = UINT64_MAX};
 	struct error err = {0};
 
 	b->disk = (struct blk_disk){.capacity_sectors = DISK_BYTES / SECTOR_BYTES,

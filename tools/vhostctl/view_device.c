@@ -32,6 +32,8 @@ static const struct field disk_fields[] = {
 	{"lcores", "lcores", FIELD_TEXT},
 	{"write cache", "write_cache", FIELD_YES},
 	{"poll mode", "poll", FIELD_TEXT},
+	{"interrupts later by", "coalesce_us", FIELD_TIME_US},
+	{"from requests/s", "coalesce_iops", FIELD_COUNT},
 	{NULL, NULL, FIELD_TEXT},
 };
 
@@ -121,6 +123,18 @@ void view_device_qos(struct json_object *result)
 	free(name);
 	fields_print(result, qos_fields, 2);
 	fields_print_others(result, known, sizeof(known) / sizeof(known[0]), "Other");
+}
+
+void view_device_coalesce(struct json_object *result)
+{
+	static const struct field fields[] = {
+		{"disk", "name", FIELD_TEXT},
+		{"interrupts later by", "coalesce_us", FIELD_TIME_US},
+		{"from requests/s", "coalesce_iops", FIELD_COUNT},
+		{NULL, NULL, FIELD_TEXT},
+	};
+
+	fields_print(result, fields, 0);
 }
 
 /* "name: " and the size. */
