@@ -15,8 +15,8 @@ usage() {
 	  --suite NAME   only this suite of the plain build: unit, e2e, peer, guest, model
 	                 or style
 	  --fuzz SECONDS each libFuzzer target for so long, after the corpus
-	  --bench NAME   a benchmark instead of the tests: neighbour or fairness; what stands
-	                 behind -- is its own (--help)
+	  --bench NAME   a benchmark instead of the tests: neighbour, fairness, peers or
+	                 scale; what stands behind -- is its own (--help)
 	  --no-install   don't install packages
 	  --help
 	EOF

@@ -540,8 +540,8 @@ def complete(words, daemon_path="/nonexistent", cwd=None):
 
 def test_completion():
     """bash completes commands, options, values and the names of disks"""
-    commands = ["add", "del", "info", "lcores", "list", "log-level", "move", "qos", "rebalance",
-                "resize", "show", "shutdown", "stats", "trace"]
+    commands = ["add", "coalesce", "del", "info", "lcores", "list", "log-level", "move", "qos",
+                "rebalance", "resize", "show", "shutdown", "stats", "trace"]
     expect(complete([""]), commands)
     expect(complete(["--json", "l"]), ["lcores", "list", "log-level"])
     expect(complete(["del", "--f"]), ["--force"])
