@@ -22,6 +22,7 @@
 #define TURN_BYTES   (64u << 10)
 #define TURN_US      25
 #define PIECE_BYTES  (16u << 10) /* copied between two looks at the clock */
+#define AHEAD_BYTES  512u        /* of the next piece, had come into the cache meanwhile */
 #define PUNCH_BYTES  (1u << 20)
 #define RESERVED_MIN (64ull << 30)
 #define GROWTH       4 /* times the first size that may be reached at least */
@@ -254,6 +255,19 @@ static uint64_t copy_some(const struct malloc_store *s, struct store_io *io, uin
 	return n;
 }
 
+/* Has the next operation's first bytes come while this one's are copied. A copy from anywhere in a
+ * large memory waits longest for its first lines, and for the page's translation. */
+static void prefetch_next(const struct malloc_store *s, const struct store_io *io)
+{
+	const uint8_t *at;
+
+	if (!io->next)
+		return;
+	at = s->memory + io->next->offset_bytes;
+	for (unsigned int i = 0; i < AHEAD_BYTES; i += CACHE_LINE)
+		__builtin_prefetch(at + i);
+}
+
 static void take_offloaded(struct malloc_channel *ch) IN_LCORE
 {
 	struct offload_task *task = offload_reap(&ch->offloaded);
@@ -286,6 +300,7 @@ static unsigned int malloc_reap(struct store_channel *channel, struct store_io *
 	while (n < n_max && ch->waiting.head && budget > 0 && turn_now_tsc() < until_tsc) {
 		struct store_io *io = ch->waiting.head;
 
+		prefetch_next(s, io);
 		if (io->op != STORE_FLUSH)
 			budget -= copy_some(s, io, budget < PIECE_BYTES ? budget : PIECE_BYTES);
 		if (io->op == STORE_FLUSH || priv(io)->n_done == io->n_bytes)
