@@ -15,6 +15,7 @@ usage() {
 	  --suite NAME   only this suite of the plain build: unit, e2e, peer, guest, model
 	                 or style
 	  --fuzz SECONDS each libFuzzer target for so long, after the corpus
+	  --crash ROUNDS power failures under load, so many on each back end
 	  --bench NAME   a benchmark instead of the tests: neighbour, fairness, peers or
 	                 scale; what stands behind -- is its own (--help)
 	  --no-install   don't install packages
@@ -34,11 +35,13 @@ bench=
 memory=(--suite unit --suite memory)
 race=(--suite race)
 fuzz_seconds=
+crash_rounds=
 install=yes
 while (($#)); do
 	case $1 in
 	--suite) suite=${2:?--suite wants a name} && shift ;;
 	--fuzz) fuzz_seconds=${2:?--fuzz wants a number of seconds} && shift ;;
+	--crash) crash_rounds=${2:?--crash wants a number of rounds} && shift ;;
 	--bench) bench=${2:?--bench wants a name} && shift ;;
 	--thorough) memory+=(--suite memory_more) && race+=(--suite race_more) ;;
 	--no-install) install= ;;
@@ -137,6 +140,13 @@ fuzz() {
 	done
 }
 
+crash() {
+	build build gcc -Dwerror=true
+	CRASH_ROUNDS=$crash_rounds run build crash --num-processes 1 --verbose \
+		--timeout-multiplier "$((1 + crash_rounds / 20))" crash-aio crash-uring
+	summary
+}
+
 run_bench() {
 	if [[ $bench == */* || ! -x tests/bench/$bench ]]; then
 		echo "tests/run.sh: there is no benchmark \"$bench\"" >&2
@@ -160,6 +170,10 @@ fi
 if [[ $fuzz_seconds ]]; then
 	fuzz
 	exit "$((failed_builds > 0))"
+fi
+if [[ $crash_rounds ]]; then
+	crash
+	exit
 fi
 plain_suites
 if [[ ! $suite ]]; then

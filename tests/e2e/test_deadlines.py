@@ -4,43 +4,14 @@
 The storage that hangs is a file system of ours ($FAULTFS), the guest is $BENCH_TROUBLE."""
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
 
-from vhostd_rpc import Daemon, expect, run_tests
+from vhostd_rpc import Daemon, Talker, expect, run_tests
 
 PATIENCE_S = 20.0
 DEADLINES = ("--open-deadline", "1", "--drain-deadline", "1", "--close-deadline", "1")
-
-
-class Talker:
-    """A program that is talked to line by line."""
-
-    def __init__(self, *command):
-        self.process = subprocess.Popen(  # pylint: disable=consider-using-with
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.process.stdin.close()
-        try:
-            self.process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
-
-    def expect(self, word):
-        line = self.process.stdout.readline()
-        assert line.split()[:1] == [word], f"{self.process.args[0]}: {line!r} instead of {word!r}"
-
-    def tell(self, line, answer):
-        self.process.stdin.write(line + "\n")
-        self.expect(answer)
 
 
 class Rig:

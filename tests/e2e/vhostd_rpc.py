@@ -211,6 +211,34 @@ class Daemon:
         raise AssertionError(f"not in the log: {text!r}\n{self.log()}")
 
 
+class Talker:
+    """A program that is talked to line by line."""
+
+    def __init__(self, *command):
+        self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.stdin.close()
+        try:
+            self.process.wait(ANSWER_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
+
+    def expect(self, word):
+        line = self.process.stdout.readline()
+        assert line.split()[:1] == [word], f"{self.process.args[0]}: {line!r} instead of {word!r}"
+
+    def tell(self, line, answer):
+        self.process.stdin.write(line + "\n")
+        self.expect(answer)
+
+
 def run_tests(module):
     """Runs the module's functions test_*, those named on the command line or all, as TAP."""
     if "VHOSTD" not in os.environ:

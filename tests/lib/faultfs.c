@@ -12,8 +12,10 @@
  *   delay MS CLASS...     calls take so much longer
  *   fail NUMBER CLASS...  calls fail with this errno (5 is EIO, 28 is ENOSPC)
  *   pass CLASS...         as at the start: calls are passed on; those that wait go on
- *   cache on|off          writes are kept in memory until an fsync of the file; off: written out
- *   drop                  forgets what the cache has: a power failure of the store
+ *   cache on|off          writes and holes are kept in memory until an fsync of the file, writes
+ *                         with O_DSYNC or RWF_DSYNC excepted; off: written out
+ *   drop                  forgets what the cache has: a power failure of the store, which is what
+ *                         stable storage is for while the cache is on, not one of this machine
  *   count                 ok read=N write=N fsync=N close=N held=N: calls so far, calls that wait
  *
  * A CLASS is read, write (and fallocate, truncate), fsync or close (the flush that close() waits
@@ -99,13 +101,14 @@ static int suffer(enum class class)
 	return -error;
 }
 
-static int write_out(int fd)
+static int write_out(int fd, bool *ret_cached)
 {
 	struct faultfs *fs = fs_of_call();
 	int rc;
 
 	pthread_mutex_lock(&fs->lock);
 	rc = write_cache_flush(&fs->cache, fd);
+	*ret_cached = fs->cache.on;
 	pthread_mutex_unlock(&fs->lock);
 	return rc;
 }
@@ -189,13 +192,8 @@ static int on_write(const char *path, const char *data, size_t n_bytes, off_t of
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&fs->lock);
-	if (write_cache_keep(&fs->cache, (int)fi->fh, data, n_bytes, offset)) {
-		rc = (int)n_bytes;
-	} else {
-		ssize_t n = pwrite((int)fi->fh, data, n_bytes, offset);
-
-		rc = n < 0 ? -errno : (int)n;
-	}
+	rc = write_cache_write(&fs->cache, (int)fi->fh, data, n_bytes, offset,
+			       fi->flags & (O_DSYNC | O_SYNC));
 	pthread_mutex_unlock(&fs->lock);
 	return rc;
 }
@@ -203,11 +201,12 @@ static int on_write(const char *path, const char *data, size_t n_bytes, off_t of
 static int on_fsync(const char *path, int datasync, struct fuse_file_info *fi)
 {
 	int rc = suffer(CLASS_FSYNC);
+	bool cached;
 
 	(void)path;
 	if (!rc)
-		rc = write_out((int)fi->fh);
-	if (!rc && (datasync ? fdatasync((int)fi->fh) : fsync((int)fi->fh)))
+		rc = write_out((int)fi->fh, &cached);
+	if (!rc && !cached && (datasync ? fdatasync((int)fi->fh) : fsync((int)fi->fh)))
 		rc = -errno;
 	return rc;
 }
@@ -215,13 +214,15 @@ static int on_fsync(const char *path, int datasync, struct fuse_file_info *fi)
 static int on_fallocate(const char *path, int mode, off_t offset, off_t n_bytes,
 			struct fuse_file_info *fi)
 {
+	struct faultfs *fs = fs_of_call();
 	int rc = suffer(CLASS_WRITE);
 
 	(void)path;
-	if (!rc)
-		rc = write_out((int)fi->fh);
-	if (!rc && fallocate((int)fi->fh, mode, offset, n_bytes))
-		rc = -errno;
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&fs->lock);
+	rc = write_cache_allocate(&fs->cache, (int)fi->fh, mode, n_bytes, offset);
+	pthread_mutex_unlock(&fs->lock);
 	return rc;
 }
 
@@ -229,10 +230,11 @@ static int on_truncate(const char *path, off_t n_bytes, struct fuse_file_info *f
 {
 	int fd = openat(fs_of_call()->dir_fd, name_of(path), O_WRONLY | O_CLOEXEC);
 	int rc = fd < 0 ? -errno : suffer(CLASS_WRITE);
+	bool cached;
 
 	(void)fi;
 	if (!rc)
-		rc = write_out(fd);
+		rc = write_out(fd, &cached);
 	if (!rc && ftruncate(fd, n_bytes))
 		rc = -errno;
 	if (fd >= 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Load and model. A request's first block is in its `tag`, the generation that it writes in `user`;
- * generations are given at submission, so that no two writes of a run are alike.
+ * Load and model. A request's first block is in its `tag`, the generation that it writes in `user`
+ * (of a flush: how many requests had completed when it was sent); generations are given at
+ * submission, so that no two writes of a run are alike.
  */
 #include "vfe_verify.h"
 
@@ -143,32 +144,56 @@ static void mark(struct vfe_load *load, const struct vfe_req *req, bool busy)
 	memset(&load->model->busy[first], busy, n);
 }
 
+/* A discarded block is in doubt, which it can be for one reason only. */
+static bool may_discard(const struct vfe_model *model, const struct vfe_req *req)
+{
+	uint32_t n = (uint32_t)(req->tag >> 32), first = (uint32_t)req->tag, i;
+
+	for (i = 0; i < n && !model->doubt[first + i]; i++)
+		;
+	return i == n;
+}
+
+/* WRITE_ZEROES or DISCARD. */
+static void make_range(struct vfe_load *load, struct vfe_req *req)
+{
+	struct virtio_blk_discard_write_zeroes range = {
+		.sector = req->sector, .num_sectors = req->n_bytes / VFE_SECTOR_BYTES};
+	bool discard = random_below(load, 100) < load->opts.discard_percent &&
+		       may_discard(load->model, req);
+
+	req->type = discard ? VIRTIO_BLK_T_DISCARD : VIRTIO_BLK_T_WRITE_ZEROES;
+	req->sector = 0;
+	req->n_bytes = sizeof(range);
+	req->user = NULL; /* generation 0 */
+	vfe_mem_write(&load->io.blk->mem, req->data_gpa, &range, sizeof(range));
+	load->n_zeroes += !discard;
+	load->n_discards += discard;
+}
+
 static void make_write(struct vfe_load *load, struct vfe_req *req)
 {
 	struct vfe_model *model = load->model;
-	uint32_t n_sectors = req->n_bytes / VFE_SECTOR_BYTES;
-	struct virtio_blk_discard_write_zeroes range = {.sector = req->sector,
-							.num_sectors = n_sectors};
 
+	model->last_generation++;
 	if (random_below(load, 100) < load->opts.zero_percent) {
-		req->type = VIRTIO_BLK_T_WRITE_ZEROES;
-		req->sector = 0;
-		req->n_bytes = sizeof(range);
-		req->user = NULL; /* generation 0 */
-		vfe_mem_write(&load->io.blk->mem, req->data_gpa, &range, sizeof(range));
-		load->n_zeroes++;
+		make_range(load, req);
 		return;
 	}
 	req->type = VIRTIO_BLK_T_OUT;
-	req->user = (void *)(uintptr_t)++model->last_generation;
-	vfe_pattern_fill(load->buf, req->sector, n_sectors, model->last_generation);
+	req->user = (void *)(uintptr_t)model->last_generation;
+	vfe_pattern_fill(load->buf, req->sector, req->n_bytes / VFE_SECTOR_BYTES,
+			 model->last_generation);
 	vfe_mem_write(&load->io.blk->mem, req->data_gpa, load->buf, req->n_bytes);
 	load->n_writes++;
 }
 
 static void make_flush(struct vfe_load *load, struct vfe_req *req)
 {
+	const struct vfe_durable *durable = load->model->durable;
+
 	req->type = VIRTIO_BLK_T_FLUSH;
+	req->user = (void *)(uintptr_t)(durable ? durable->n_acks : 0);
 	req->tag = 0;
 	req->n_bytes = 0;
 	req->sector = 0;
@@ -194,6 +219,18 @@ static void make_request(struct vfe_load *load, struct vfe_req *req, uint32_t fi
 	}
 }
 
+static void note_sent(struct vfe_load *load, const struct vfe_req *req)
+{
+	enum vfe_change change = req->type == VIRTIO_BLK_T_OUT       ? VFE_CHANGE_WRITE
+				 : req->type == VIRTIO_BLK_T_DISCARD ? VFE_CHANGE_DISCARD
+								     : VFE_CHANGE_ZEROES;
+
+	mark(load, req, true);
+	if (load->model->durable && req->type != VIRTIO_BLK_T_IN && req->type != VIRTIO_BLK_T_FLUSH)
+		vfe_durable_sent(load->model->durable, (uint32_t)req->tag,
+				 (uint32_t)(req->tag >> 32), load->model->last_generation, change);
+}
+
 unsigned int vfe_load_send(struct vfe_load *load, unsigned int n_more)
 {
 	struct vfe_req *req;
@@ -216,7 +253,7 @@ unsigned int vfe_load_send(struct vfe_load *load, unsigned int n_more)
 			vfe_io_put(&load->io, req);
 			break;
 		}
-		mark(load, req, true);
+		note_sent(load, req);
 	}
 	load->n_sent += sent;
 	vfe_io_kick(&load->io);
@@ -238,14 +275,19 @@ static bool check_read(struct vfe_load *load, const struct vfe_req *req)
 	return true;
 }
 
-static void note_write(struct vfe_load *load, const struct vfe_req *req)
+static void note_change(struct vfe_load *load, const struct vfe_req *req)
 {
 	uint32_t n = (uint32_t)(req->tag >> 32), first = (uint32_t)req->tag, i;
+	struct vfe_model *model = load->model;
 
-	for (i = 0; i < n; i++) {
-		load->model->generation[first + i] = (uint64_t)(uintptr_t)req->user;
-		load->model->doubt[first + i] = 0;
+	for (i = first; i < first + n && req->type == VIRTIO_BLK_T_DISCARD; i++)
+		model->doubt[i] = 1;
+	for (; i < first + n; i++) {
+		model->generation[i] = (uint64_t)(uintptr_t)req->user;
+		model->doubt[i] = 0;
 	}
+	if (model->durable)
+		vfe_durable_acked(model->durable, first, n);
 }
 
 static int finish(struct vfe_load *load, struct vfe_req *req)
@@ -263,7 +305,9 @@ static int finish(struct vfe_load *load, struct vfe_req *req)
 	} else if (req->type == VIRTIO_BLK_T_IN) {
 		ok = check_read(load, req);
 	} else if (req->type != VIRTIO_BLK_T_FLUSH) {
-		note_write(load, req);
+		note_change(load, req);
+	} else if (load->model->durable) {
+		vfe_durable_flushed(load->model->durable, (uint64_t)(uintptr_t)req->user);
 	}
 	vfe_io_put(&load->io, req);
 	return ok ? 0 : -EIO;
@@ -333,7 +377,7 @@ void vfe_load_abandon(struct vfe_load *load)
 		if (!req)
 			continue;
 		mark(load, req, false);
-		if (req->type != VIRTIO_BLK_T_OUT && req->type != VIRTIO_BLK_T_WRITE_ZEROES)
+		if (req->type == VIRTIO_BLK_T_IN || req->type == VIRTIO_BLK_T_FLUSH)
 			continue;
 		n = (uint32_t)(req->tag >> 32);
 		first = (uint32_t)req->tag;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Verified load: random reads, writes and write-zeroes over an area of a disk, many at a time, on
- * any number of queues; every byte read is compared with what a model of the area says.
+ * Verified load: random reads, writes, write-zeroes and discards over an area of a disk, many at a
+ * time, on any number of queues; every byte read is compared with what a model of the area says.
  *
  * The model knows a generation for each block. A block has at most one request in flight, on
  * whatever queue. A write that was sent and not answered leaves its blocks "in doubt": each of
  * their sectors may hold the old or the new generation, which is what a disk may do when it goes
- * away.
+ * away; and so do blocks that were discarded, with zeroes for the new one.
  *
  * One thread uses a model and all its loads.
  */
@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vfe_durable.h"
 #include "vfe_io.h"
 
 struct vfe_model {
@@ -26,13 +27,15 @@ struct vfe_model {
 	uint64_t *generation; /* by block: acknowledged; 0: zeroes */
 	uint64_t *doubt;      /* by block: of a write that was not answered; 0 none, else gen + 1 */
 	bool *busy;           /* by block: a request is in flight */
+	struct vfe_durable *durable; /* the caller's, kept up to date; NULL: none */
 };
 
 struct vfe_load_opts {
 	uint16_t depth;      /* requests in flight */
 	uint32_t max_blocks; /* a request has 1..max_blocks */
 	unsigned int write_percent;
-	unsigned int zero_percent; /* of the writes are WRITE_ZEROES */
+	unsigned int zero_percent;    /* of the writes are WRITE_ZEROES */
+	unsigned int discard_percent; /* of these are DISCARD instead */
 	unsigned int flush_percent;
 	bool polling;
 	uint64_t seed;
@@ -44,7 +47,7 @@ struct vfe_load {
 	struct vfe_io io;
 	struct vfe_load_opts opts;
 	uint64_t random;
-	uint64_t n_sent, n_done, n_writes, n_reads, n_zeroes, n_flushes;
+	uint64_t n_sent, n_done, n_writes, n_reads, n_zeroes, n_discards, n_flushes;
 	uint8_t *buf;      /* of one request */
 	char failure[256]; /* empty: none */
 };

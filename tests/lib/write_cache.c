@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A list of writes, oldest first; a file is known by its inode. */
+/* A list of writes and fallocates, oldest first; a file is known by its inode. */
 #include "write_cache.h"
 
 #include <dirent.h>
@@ -14,6 +14,7 @@ struct cached {
 	ino_t inode;
 	off_t offset;
 	size_t n_bytes;
+	int zero_mode; /* of fallocate(): it leaves zeroes; 0: a write of `data` */
 	struct cached *next;
 	char data[];
 };
@@ -31,45 +32,103 @@ void write_cache_init(struct write_cache *cache)
 	cache->tail = &cache->first;
 }
 
-bool write_cache_keep(struct write_cache *cache, int fd, const void *data, size_t n_bytes,
-		      off_t offset)
+/* At the end of the list, with room for n_data bytes; NULL: it goes past the cache. */
+static struct cached *append(struct write_cache *cache, int fd, size_t n_data, size_t n_bytes,
+			     off_t offset)
 {
 	struct cached *c;
 	struct stat st;
 
 	if (!cache->on || fstat(fd, &st) || offset + (off_t)n_bytes > st.st_size)
-		return false;
-	c = malloc(sizeof(*c) + n_bytes);
+		return NULL;
+	c = malloc(sizeof(*c) + n_data);
 	if (!c)
-		return false;
+		return NULL;
 	*c = (struct cached){.inode = st.st_ino, .offset = offset, .n_bytes = n_bytes};
-	memcpy(c->data, data, n_bytes);
 	*cache->tail = c;
 	cache->tail = &c->next;
-	return true;
+	return c;
+}
+
+/* The part of it that lies in n_bytes at offset: its length, and where it begins. */
+static size_t common(const struct cached *c, size_t n_bytes, off_t offset, off_t *ret_from)
+{
+	off_t end = offset + (off_t)n_bytes, c_end = c->offset + (off_t)c->n_bytes;
+	off_t from = c->offset > offset ? c->offset : offset;
+	off_t to = c_end < end ? c_end : end;
+
+	*ret_from = from;
+	return from < to ? (size_t)(to - from) : 0;
+}
+
+static bool has_any(const struct write_cache *cache, int fd, size_t n_bytes, off_t offset)
+{
+	ino_t inode = cache->first ? inode_of(fd) : 0;
+	off_t from;
+
+	for (const struct cached *c = cache->first; c; c = c->next) {
+		if (c->inode == inode && common(c, n_bytes, offset, &from) > 0)
+			return true;
+	}
+	return false;
+}
+
+int write_cache_write(struct write_cache *cache, int fd, const void *data, size_t n_bytes,
+		      off_t offset, bool stable)
+{
+	struct cached *c = NULL;
+	ssize_t n;
+
+	/* Over older bytes in the cache a stable write is the newer one there, too. */
+	if (!stable || has_any(cache, fd, n_bytes, offset))
+		c = append(cache, fd, n_bytes, n_bytes, offset);
+	if (c)
+		memcpy(c->data, data, n_bytes);
+	if (c && !stable)
+		return (int)n_bytes;
+	n = pwrite(fd, data, n_bytes, offset);
+	return n < 0 ? -errno : (int)n;
+}
+
+int write_cache_allocate(struct write_cache *cache, int fd, int mode, off_t n_bytes, off_t offset)
+{
+	struct cached *c = NULL;
+	int rc;
+
+	if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) ||
+	    mode == (FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE))
+		c = append(cache, fd, 0, (size_t)n_bytes, offset);
+	if (c) {
+		c->zero_mode = mode;
+		return 0;
+	}
+	rc = write_cache_flush(cache, fd);
+	return rc || fallocate(fd, mode, offset, n_bytes) == 0 ? rc : -errno;
 }
 
 void write_cache_overlay(const struct write_cache *cache, int fd, void *data, size_t n_bytes,
 			 off_t offset)
 {
 	ino_t inode = cache->first ? inode_of(fd) : 0;
-	off_t end = offset + (off_t)n_bytes;
 
 	for (const struct cached *c = cache->first; c; c = c->next) {
-		off_t c_end = c->offset + (off_t)c->n_bytes;
-		off_t from = c->offset > offset ? c->offset : offset;
-		off_t to = c_end < end ? c_end : end;
+		off_t from;
+		size_t n = c->inode == inode ? common(c, n_bytes, offset, &from) : 0;
 
-		if (c->inode == inode && from < to)
-			memcpy((char *)data + (from - offset), c->data + (from - c->offset),
-			       (size_t)(to - from));
+		if (n > 0 && c->zero_mode)
+			memset((char *)data + (from - offset), 0, n);
+		else if (n > 0)
+			memcpy((char *)data + (from - offset), c->data + (from - c->offset), n);
 	}
 }
 
 static int write_one(int fd, const struct cached *c)
 {
-	ssize_t n = pwrite(fd, c->data, c->n_bytes, c->offset);
+	ssize_t n;
 
+	if (c->zero_mode)
+		return fallocate(fd, c->zero_mode, c->offset, (off_t)c->n_bytes) ? -errno : 0;
+	n = pwrite(fd, c->data, c->n_bytes, c->offset);
 	if (n < 0)
 		return -errno;
 	return (size_t)n == c->n_bytes ? 0 : -EIO;

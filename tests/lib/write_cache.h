@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A volatile write cache for faultfs: writes to files of one directory, in memory until they are
- * flushed, or lost. The caller has a lock.
+ * A volatile write cache for faultfs: writes to files of one directory, and holes punched into
+ * them, in memory until they are flushed, or lost. The caller has a lock.
  */
 #ifndef WRITE_CACHE_H
 #define WRITE_CACHE_H
@@ -19,9 +19,14 @@ struct write_cache {
 
 void write_cache_init(struct write_cache *cache);
 
-/* True: the cache has the write. False: it is off, memory is short, or the file would grow. */
-bool write_cache_keep(struct write_cache *cache, int fd, const void *data, size_t n_bytes,
-		      off_t offset);
+/* Keeps a write, or makes it, when the cache is off or the file would grow. A stable one (of
+ * O_DSYNC) is made at once; older ones of the same bytes stay where they are. Bytes or -errno. */
+int write_cache_write(struct write_cache *cache, int fd, const void *data, size_t n_bytes,
+		      off_t offset, bool stable);
+
+/* The same for fallocate(): punching a hole and zeroing are kept; any other mode is done at once,
+ * after what the cache has of the file. 0 or -errno. */
+int write_cache_allocate(struct write_cache *cache, int fd, int mode, off_t n_bytes, off_t offset);
 
 /* Lays what the cache has over what was read from the file. */
 void write_cache_overlay(const struct write_cache *cache, int fd, void *data, size_t n_bytes,

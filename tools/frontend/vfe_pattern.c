@@ -58,6 +58,17 @@ int64_t vfe_pattern_check(const void *buf, uint64_t sector, uint32_t n_sectors, 
 	return -1;
 }
 
+bool vfe_pattern_generation(const void *buf, uint64_t sector, uint64_t *ret_generation)
+{
+	uint64_t word[WORDS];
+
+	memcpy(word, buf, SECTOR_BYTES);
+	if (vfe_pattern_check(buf, sector, 1, word[1]) >= 0)
+		return false;
+	*ret_generation = word[1];
+	return true;
+}
+
 const char *vfe_pattern_describe(const void *buf)
 {
 	static char text[128];

@@ -6,6 +6,7 @@
 #ifndef VFE_PATTERN_H
 #define VFE_PATTERN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 void vfe_pattern_fill(void *buf, uint64_t sector, uint32_t n_sectors, uint64_t generation);
@@ -16,6 +17,9 @@ void vfe_pattern_fill(void *buf, uint64_t sector, uint32_t n_sectors, uint64_t g
  */
 int64_t vfe_pattern_check(const void *buf, uint64_t sector, uint32_t n_sectors,
 			  uint64_t generation);
+
+/* Is the sector at `buf` as some generation has it at this place? That generation. */
+bool vfe_pattern_generation(const void *buf, uint64_t sector, uint64_t *ret_generation);
 
 /* One line on what the sector at `buf` seems to hold, for a failing test's message; static buffer.
  */
