@@ -120,7 +120,8 @@ struct vhostd_param {
 
 #define VHOSTD_PARAMS_device_resize(P)                                                             \
 	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \
-	P("size", SIZE, VHOSTD_PARAM_POSITIONAL, "SIZE", "the new capacity; default: the file's")
+	P("size", SIZE, VHOSTD_PARAM_POSITIONAL, "SIZE", "the new capacity; default: the file's")  \
+	P("shrink", BOOL, 0, "", "also to less: what lies behind the new end is lost to the guest")
 
 #define VHOSTD_PARAMS_device_qos(P)                                                                \
 	P("name", STRING, VHOSTD_REQ_POS, "NAME", "the disk")                                      \

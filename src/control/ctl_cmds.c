@@ -153,7 +153,8 @@ static void cmd_device_resize(struct daemon *daemon, struct ctl_request *request
 {
 	log_change(request, "resize", name_param(request));
 	registry_resize(daemon->registry, name_param(request),
-			params_size(request->rpc.params, "size"), on_device_done, request);
+			params_size(request->rpc.params, "size"),
+			params_bool(request->rpc.params, "shrink"), on_device_done, request);
 }
 
 /* What the limits are to be, from what they are. 0, or -1 with *err: it makes no sense. */

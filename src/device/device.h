@@ -71,6 +71,7 @@ struct device {
 	registry_done_fn op_done; /* of the add or resize under way */
 	void *op_arg;
 	uint64_t resize_bytes;
+	bool resize_may_shrink;
 	struct log_limit breaks;
 	struct device *next;
 };

@@ -332,7 +332,7 @@ static void resize_run(struct job *job)
 	struct device *dev = container_of(job, struct device, job);
 
 	role_assert(&role_job);
-	store_resize(dev->store, dev->resize_bytes, &dev->job_error);
+	store_resize(dev->store, dev->resize_bytes, dev->resize_may_shrink, &dev->job_error);
 }
 
 static void resize_done(struct job *job)
@@ -345,8 +345,8 @@ static void resize_done(struct job *job)
 	if (err.code == VHOSTD_ERR_OK) {
 		uint64_t n_bytes = counter_get(&dev->store->capacity_bytes);
 
-		/* Pairs with the acquire where lcores check a request: the store is larger by now.
-		 */
+		/* Pairs with the acquire where lcores check a request: the store is larger by now,
+		 * or what it has lost it still serves. */
 		atomic_store_explicit(&dev->disk.capacity_sectors, n_bytes / SECTOR_BYTES,
 				      memory_order_release);
 		log_info(dev->spec.name, "resized to %llu bytes", (unsigned long long)n_bytes);
@@ -374,7 +374,7 @@ static int check_resize(const struct device *dev, const char *name, uint64_t siz
 	return 0;
 }
 
-void registry_resize(struct registry *r, const char *name, uint64_t size_bytes,
+void registry_resize(struct registry *r, const char *name, uint64_t size_bytes, bool shrink,
 		     registry_done_fn done, void *arg)
 {
 	struct error err = {.code = VHOSTD_ERR_OK};
@@ -387,6 +387,7 @@ void registry_resize(struct registry *r, const char *name, uint64_t size_bytes,
 	dev->op_done = done;
 	dev->op_arg = arg;
 	dev->resize_bytes = size_bytes;
+	dev->resize_may_shrink = shrink;
 	dev->job_error = (struct error){.code = VHOSTD_ERR_OK};
 	dev->job_running = true;
 	device_step_update(dev);

@@ -104,8 +104,9 @@ void registry_add(struct registry *registry, const struct device_spec *spec, reg
 void registry_del(struct registry *registry, const char *name, bool force, bool no_wait,
 		  registry_done_fn done, void *arg) IN_CTRL;
 
-/** Begins to resize one. size_bytes 0: the file's size. */
-void registry_resize(struct registry *registry, const char *name, uint64_t size_bytes,
+/** Begins to resize one. size_bytes 0: the file's size. A smaller one is refused unless `shrink`;
+ *  requests that were taken before may go past the new end until they have ended. */
+void registry_resize(struct registry *registry, const char *name, uint64_t size_bytes, bool shrink,
 		     registry_done_fn done, void *arg) IN_CTRL;
 
 /** Changes a disk's limits, checked, from its next request on. 0, or -1 with *err set. */

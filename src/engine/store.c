@@ -52,9 +52,25 @@ void store_close(struct store *store)
 	store->ops->close(store);
 }
 
-int store_resize(struct store *store, uint64_t size_bytes, struct error *err)
+int store_resize(struct store *store, uint64_t size_bytes, bool shrink, struct error *err)
 {
-	return store->ops->resize(store, size_bytes, err);
+	return store->ops->resize(store, size_bytes, shrink, err);
+}
+
+int store_check_shrink(const struct store *store, uint64_t size_bytes, bool shrink,
+		       struct error *err)
+{
+	uint64_t old = atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed);
+
+	if (size_bytes == 0)
+		return error_set(err, VHOSTD_ERR_PARAMS, "size: less than one block is no size");
+	if (size_bytes >= old || shrink)
+		return 0;
+	return error_set(
+		err, VHOSTD_ERR_PARAMS,
+		"size: %llu is less than the disk has (%llu); shrink (--shrink) allows it, "
+		"and what lies behind the new end is lost to the guest",
+		(unsigned long long)size_bytes, (unsigned long long)old);
 }
 
 int store_channel_open(struct store *store, struct doorbell *doorbell,

@@ -99,7 +99,7 @@ struct store_ops {
 	enum store_kind kind;
 	int (*open)(const struct store_params *params, struct store **ret_store, struct error *err);
 	void (*close)(struct store *store);
-	int (*resize)(struct store *store, uint64_t size_bytes, struct error *err);
+	int (*resize)(struct store *store, uint64_t size_bytes, bool shrink, struct error *err);
 	int (*channel_open)(struct store *store, struct doorbell *doorbell,
 			    struct store_channel **ret_channel, struct error *err);
 	void (*channel_close)(struct store_channel *channel);
@@ -135,9 +135,10 @@ int store_open(const struct store_params *params, struct store **ret_store,
 /** Closes it: may take long. All its channels are closed. */
 void store_close(struct store *store) IN_JOB;
 
-/** Gives it another capacity; size_bytes 0: what the file or device has now. Nothing in flight may
- *  lie past the new end: the device sees to that. 0, or -1 with *err set. */
-int store_resize(struct store *store, uint64_t size_bytes, struct error *err) IN_JOB;
+/** Gives it another capacity; size_bytes 0: what the file or device has now. A smaller one is
+ *  refused unless `shrink`; what lies behind its end then stays where it is, so that operations in
+ *  flight there end as ever. 0, or -1 with *err set. */
+int store_resize(struct store *store, uint64_t size_bytes, bool shrink, struct error *err) IN_JOB;
 
 /** Makes a channel for one lcore. The doorbell is the lcore's, NULL if it never sleeps. 0, or -1
  *  with *err set. */

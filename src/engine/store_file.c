@@ -289,19 +289,16 @@ void file_close(struct store *store)
 	free(s);
 }
 
-int file_resize(struct store *store, uint64_t size_bytes, struct error *err)
+int file_resize(struct store *store, uint64_t size_bytes, bool shrink, struct error *err)
 {
 	struct file_store *s = (struct file_store *)store;
-	uint64_t old = atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed);
 	uint64_t file = read_size(s, err), size;
 
 	if (err->code != VHOSTD_ERR_OK)
 		return -1;
 	size = (size_bytes ? size_bytes : file) / s->block_size_bytes * s->block_size_bytes;
-	if (size < old)
-		return error_set(err, VHOSTD_ERR_UNSUPPORTED,
-				 "size: %llu is less than the disk has (%llu); a disk can't shrink",
-				 (unsigned long long)size, (unsigned long long)old);
+	if (store_check_shrink(store, size, shrink, err))
+		return -1;
 	if (size > file && s->is_block_device)
 		return error_set(err, VHOSTD_ERR_STORE,
 				 "size: %llu is more than the block device has (%llu)",

@@ -56,6 +56,10 @@ static inline void store_io_advance(struct store_io *io, uint64_t n_bytes)
 	}
 }
 
+/** For resize(): is this capacity, in whole blocks, allowed? 0, or -1 with *err set. */
+int store_check_shrink(const struct store *store, uint64_t size_bytes, bool shrink,
+		       struct error *err);
+
 /** Copies the next n_bytes between the operation's iov and buf, and drops them from the iov. */
 void store_io_copy(struct store_io *io, void *buf, size_t n_bytes, bool to_iov);
 

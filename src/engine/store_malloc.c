@@ -33,6 +33,7 @@ struct malloc_store {
 	int fd;
 	uint8_t *memory;
 	uint64_t reserved_bytes;
+	uint64_t mapped_bytes; /* the largest capacity so far */
 	uint32_t block_size_bytes;
 	uint64_t turn_tsc; /* TURN_US */
 	struct offload_group offload;
@@ -64,10 +65,10 @@ static struct store_io *io_of_task(struct offload_task *task)
 	return container_of((uint8_t(*)[STORE_IO_PRIV_BYTES])(void *)m, struct store_io, priv);
 }
 
-/* Extends the mapping from old_bytes to new_bytes. */
-static int map_more(struct malloc_store *s, uint64_t old_bytes, uint64_t new_bytes)
+/* Extends the mapping to new_bytes. */
+static int map_more(struct malloc_store *s, uint64_t new_bytes)
 {
-	uint64_t from = old_bytes / BLOCK_BYTES * BLOCK_BYTES;
+	uint64_t from = s->mapped_bytes / BLOCK_BYTES * BLOCK_BYTES;
 	void *addr;
 
 	if (ftruncate(s->fd, (off_t)new_bytes))
@@ -77,6 +78,7 @@ static int map_more(struct malloc_store *s, uint64_t old_bytes, uint64_t new_byt
 	if (addr == MAP_FAILED)
 		return -errno;
 	madvise(addr, new_bytes - from, MADV_DONTDUMP);
+	s->mapped_bytes = new_bytes;
 	return 0;
 }
 
@@ -96,7 +98,7 @@ static int make_memory(struct malloc_store *s, uint64_t size_bytes, struct error
 		goto close_fd;
 	}
 	s->memory = addr;
-	if (map_more(s, 0, size_bytes)) {
+	if (map_more(s, size_bytes)) {
 		error_set(err, VHOSTD_ERR_STORE, "size: %llu bytes of memory can't be had: %s",
 			  (unsigned long long)size_bytes, strerror(errno));
 		goto unmap;
@@ -142,35 +144,33 @@ static int malloc_open(const struct store_params *params, struct store **ret_sto
 static void malloc_close(struct store *store)
 {
 	struct malloc_store *s = (struct malloc_store *)store;
-	uint64_t capacity = (atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed) +
-			     BLOCK_BYTES - 1) /
-			    BLOCK_BYTES * BLOCK_BYTES;
+	uint64_t mapped = (s->mapped_bytes + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
 
 	/* What was never mapped costs one call. */
-	unmap_in_pieces(s->memory, capacity, BLOCK_BYTES);
-	munmap(s->memory + capacity, s->reserved_bytes - capacity);
+	unmap_in_pieces(s->memory, mapped, BLOCK_BYTES);
+	munmap(s->memory + mapped, s->reserved_bytes - mapped);
 	close(s->fd);
 	free(s);
 }
 
-static int malloc_resize(struct store *store, uint64_t size_bytes, struct error *err)
+/* Memory that was mapped once stays: lcores may be at work in it. */
+static int malloc_resize(struct store *store, uint64_t size_bytes, bool shrink, struct error *err)
 {
 	struct malloc_store *s = (struct malloc_store *)store;
-	uint64_t old = atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed);
 	uint64_t size = size_bytes / s->block_size_bytes * s->block_size_bytes;
 	int ret;
 
 	if (size_bytes == 0)
 		return error_set(err, VHOSTD_ERR_PARAMS,
 				 "size: a malloc disk has no file to take its size from: give one");
-	if (size < old || size > s->reserved_bytes)
+	if (size > s->reserved_bytes)
 		return error_set(err, VHOSTD_ERR_UNSUPPORTED,
-				 "size: %llu; this disk can have %llu (now) to %llu bytes",
-				 (unsigned long long)size_bytes, (unsigned long long)old,
+				 "size: %llu; this disk can have %llu bytes at most",
+				 (unsigned long long)size_bytes,
 				 (unsigned long long)s->reserved_bytes);
-	if (size == old)
-		return 0;
-	ret = map_more(s, old, size);
+	if (store_check_shrink(store, size, shrink, err))
+		return -1;
+	ret = size > s->mapped_bytes ? map_more(s, size) : 0;
 	if (ret)
 		return error_set(err, VHOSTD_ERR_STORE, "size: %llu bytes can't be had: %s",
 				 (unsigned long long)size, strerror(-ret));

@@ -44,19 +44,16 @@ static void null_close(struct store *store)
 	free(store);
 }
 
-static int null_resize(struct store *store, uint64_t size_bytes, struct error *err)
+static int null_resize(struct store *store, uint64_t size_bytes, bool shrink, struct error *err)
 {
 	const struct null_store *s = (const struct null_store *)store;
-	uint64_t old = atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed);
 	uint64_t size = size_bytes / s->block_size_bytes * s->block_size_bytes;
 
 	if (size_bytes == 0)
 		return error_set(err, VHOSTD_ERR_PARAMS,
 				 "size: a null disk has no file to take its size from: give one");
-	if (size < old)
-		return error_set(err, VHOSTD_ERR_UNSUPPORTED,
-				 "size: %llu is less than the disk has (%llu); a disk can't shrink",
-				 (unsigned long long)size, (unsigned long long)old);
+	if (store_check_shrink(store, size, shrink, err))
+		return -1;
 	atomic_store_explicit(&store->capacity_bytes, size, memory_order_release);
 	return 0;
 }

@@ -160,6 +160,16 @@ int td_disk_resize(struct td_backend *b, struct td_disk *disk, uint64_t size_byt
 	return rc;
 }
 
+int td_disk_shrink(struct td_backend *b, struct td_disk *disk, uint64_t size_bytes)
+{
+	int rc = call(b, "device.resize", "{\"name\":\"%s\",\"size\":%" PRIu64 ",\"shrink\":true}",
+		      disk->name, size_bytes);
+
+	if (!rc)
+		disk->size_bytes = size_bytes;
+	return rc;
+}
+
 int td_disk_peek(const struct td_disk *disk, uint64_t offset, void *ret_data, size_t n_bytes)
 {
 	ssize_t n;

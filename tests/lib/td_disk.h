@@ -46,6 +46,7 @@ int td_disk_add(struct td_backend *b, struct td_disk *ret_disk, const char *name
 		const struct td_disk_opts *opts);
 int td_disk_del(struct td_backend *b, const struct td_disk *disk, bool force);
 int td_disk_resize(struct td_backend *b, struct td_disk *disk, uint64_t size_bytes);
+int td_disk_shrink(struct td_backend *b, struct td_disk *disk, uint64_t size_bytes); /* vhostd */
 
 /* Read the disk's image file behind the back end's back. 0, -ENOTSUP without one, -errno. */
 int td_disk_peek(const struct td_disk *disk, uint64_t offset, void *ret_data, size_t n_bytes);

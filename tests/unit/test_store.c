@@ -346,6 +346,28 @@ static void check_growth(uint64_t from, uint64_t to)
 	assert_int_equal(disk_resize(&disk, to, &err), 0);
 }
 
+/* Only when it is meant; the data stays, and so does what lies behind the end. */
+static void check_shrinking(uint64_t from, uint64_t to)
+{
+	uint8_t bytes[512], got[512];
+	struct error err = {0};
+
+	disk_pattern(bytes, sizeof(bytes), 7);
+	assert_int_equal(disk_write(&disk, to - 512, bytes, 512), 0);
+	assert_int_equal(disk_write(&disk, from - 512, bytes, 512), 0);
+	if (disk_shrink(&disk, to, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(disk_capacity(&disk), to);
+	assert_int_equal(disk_read(&disk, to - 512, got, 512), 0);
+	assert_memory_equal(got, bytes, 512);
+	assert_int_equal(disk_read(&disk, from - 512, got, 512), 0); /* it was in flight */
+	assert_int_equal(disk_resize(&disk, from, &err), 0);
+	assert_int_equal(disk_read(&disk, from - 512, got, 512), 0);
+	assert_memory_equal(got, bytes, 512);
+	assert_int_equal(disk_shrink(&disk, 511, &err), -1);
+	assert_string_equal(err.text, "size: less than one block is no size");
+}
+
 static void check_refusal(uint64_t size, enum vhostd_error code, const char *word)
 {
 	uint64_t old = disk_capacity(&disk);
@@ -364,7 +386,8 @@ static void test_resize_malloc(void **state)
 	open_memory(STORE_KIND_MALLOC, MIB + 1536, 512);
 	check_growth(MIB + 1536, 8 * MIB + 512);
 	check_growth(8 * MIB + 512, 64 * MIB);
-	check_refusal(MIB, VHOSTD_ERR_UNSUPPORTED, "1048576; this disk can have 67108864 (now) to");
+	check_refusal(MIB, VHOSTD_ERR_PARAMS, "1048576 is less than the disk has (67108864)");
+	check_shrinking(64 * MIB, MIB + 512);
 	check_refusal(1ull << 50, VHOSTD_ERR_UNSUPPORTED, "1125899906842624; this disk can have");
 	check_refusal(0, VHOSTD_ERR_PARAMS, "a malloc disk has no file");
 }
@@ -377,7 +400,9 @@ static void test_resize_null(void **state)
 	open_memory(STORE_KIND_NULL, MIB, 4096);
 	assert_int_equal(disk_resize(&disk, 2 * MIB + 512, &err), 0);
 	assert_int_equal(disk_capacity(&disk), 2 * MIB);
-	check_refusal(MIB, VHOSTD_ERR_UNSUPPORTED, "1048576 is less than the disk has (2097152)");
+	check_refusal(MIB, VHOSTD_ERR_PARAMS, "1048576 is less than the disk has (2097152)");
+	assert_int_equal(disk_shrink(&disk, MIB, &err), 0);
+	assert_int_equal(disk_capacity(&disk), MIB);
 	check_refusal(0, VHOSTD_ERR_PARAMS, "a null disk has no file");
 }
 
@@ -388,7 +413,8 @@ static void test_resize_file(void **state)
 	(void)state;
 	open_file(&here, MIB);
 	check_growth(MIB, 2 * MIB + 512);
-	check_refusal(MIB, VHOSTD_ERR_UNSUPPORTED, "1048576 is less than the disk has (2097664)");
+	check_refusal(MIB, VHOSTD_ERR_PARAMS, "1048576 is less than the disk has (2097664)");
+	check_shrinking(2 * MIB + 512, MIB);
 	check_refusal(1ull << 62, VHOSTD_ERR_STORE, "the file can't grow to 4611686018427387904: ");
 	/* The file grows; the disk takes what is whole of it. */
 	assert_int_equal(truncate(path, 3 * MIB + 700), 0);
@@ -396,7 +422,9 @@ static void test_resize_file(void **state)
 	assert_int_equal(disk_resize(&disk, 0, &err), 0);
 	assert_int_equal(disk_capacity(&disk), 3 * MIB + 512);
 	assert_int_equal(truncate(path, MIB), 0);
-	check_refusal(0, VHOSTD_ERR_UNSUPPORTED, "1048576 is less than the disk has (3146240)");
+	check_refusal(0, VHOSTD_ERR_PARAMS, "1048576 is less than the disk has (3146240)");
+	assert_int_equal(disk_shrink(&disk, 0, &err), 0);
+	assert_int_equal(disk_capacity(&disk), MIB);
 }
 
 static int setup(void **state)

@@ -230,8 +230,10 @@ static void test_resize(void **state)
 	assert_int_equal(disk_read(&disk, 2 * DISK_BYTES - 4096, got, 4096), 0);
 	assert_memory_equal(got, bytes, 4096);
 	assert_int_equal(disk_resize(&disk, DISK_BYTES, &shrink), -1);
-	assert_int_equal(shrink.code, VHOSTD_ERR_UNSUPPORTED);
+	assert_int_equal(shrink.code, VHOSTD_ERR_PARAMS);
 	assert_fault(shrink.text, "size: 16777216 is less than the disk has (33554432)");
+	assert_int_equal(disk_shrink(&disk, DISK_BYTES, &err), 0);
+	assert_int_equal(disk_capacity(&disk), DISK_BYTES);
 	free(bytes);
 	free(got);
 }

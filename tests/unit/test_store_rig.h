@@ -115,7 +115,7 @@ static inline int rig_resize(struct rig *rig, uint64_t size_bytes, struct error 
 
 	*err = (struct error){0};
 	role_enter(&role_job);
-	ret = store_resize(rig->store, size_bytes, err);
+	ret = store_resize(rig->store, size_bytes, false, err);
 	role_leave(&role_job);
 	return ret;
 }

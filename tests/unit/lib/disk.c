@@ -101,14 +101,24 @@ uint64_t disk_capacity(const struct disk *disk)
 	return atomic_load(&disk->store->capacity_bytes);
 }
 
-int disk_resize(struct disk *disk, uint64_t size_bytes, struct error *err)
+static int resize(struct disk *disk, uint64_t size_bytes, bool shrink, struct error *err)
 {
 	int ret;
 
 	role_enter(&role_job);
-	ret = store_resize(disk->store, size_bytes, err);
+	ret = store_resize(disk->store, size_bytes, shrink, err);
 	role_leave(&role_job);
 	return ret;
+}
+
+int disk_resize(struct disk *disk, uint64_t size_bytes, struct error *err)
+{
+	return resize(disk, size_bytes, false, err);
+}
+
+int disk_shrink(struct disk *disk, uint64_t size_bytes, struct error *err)
+{
+	return resize(disk, size_bytes, true, err);
 }
 
 void disk_submit(struct disk *disk, struct store_io **ios, unsigned int n_ios)

@@ -35,6 +35,7 @@ void disk_close(struct disk *disk);
 
 uint64_t disk_capacity(const struct disk *disk);
 int disk_resize(struct disk *disk, uint64_t size_bytes, struct error *err);
+int disk_shrink(struct disk *disk, uint64_t size_bytes, struct error *err);
 
 void disk_submit(struct disk *disk, struct store_io **ios, unsigned int n_ios);
 unsigned int disk_reap(struct disk *disk, struct store_io **ret_ios, unsigned int n_max);
