@@ -180,10 +180,39 @@ static void add_state(struct json_object *object, const struct device_view *view
 	add_uint(object, "connections", view->n_connections);
 }
 
+static struct json_object *view_errnos(const struct device_view *view)
+{
+	struct json_object *object = json_object_new_object();
+
+	for (int i = 0; i <= STORE_ERRNO_MAX && view->store_errnos; i++) {
+		uint64_t n = counter_get(&view->store_errnos[i]);
+
+		if (n)
+			add_uint(object, store_errno_name(i), n);
+	}
+	return object;
+}
+
+static struct json_object *view_store(const struct device_view *view)
+{
+	struct json_object *store = json_object_new_object();
+
+	if (view->store_why) {
+		add_text(store, "kind", store_kind_name(view->store_kind));
+		add_text(store, "why", view->store_why);
+	}
+	add_text(store, "state", store_state_name(view->store_state));
+	if (view->store_state == STORE_STATE_SHORT)
+		add_uint(store, "size_bytes", view->store_size_bytes);
+	add_uint(store, "errors", view->store_errors);
+	json_object_object_add(store, "errors_by_errno", view_errnos(view));
+	add_uint(store, "block_size", view->store_block_size_bytes);
+	return store;
+}
+
 struct json_object *view_device(const struct device *dev)
 {
 	struct json_object *object = json_object_new_object();
-	struct json_object *store = json_object_new_object();
 	struct device_view view;
 
 	device_view_get(dev, &view);
@@ -192,13 +221,7 @@ struct json_object *view_device(const struct device *dev)
 	add_features(object, view.virtio_features);
 	add_bool(object, "write_cache", view.write_cache);
 	add_uint(object, "inflight", view.n_inflight);
-	if (view.store_why) {
-		add_text(store, "kind", store_kind_name(view.store_kind));
-		add_text(store, "why", view.store_why);
-	}
-	add_uint(store, "errors", view.store_errors);
-	add_uint(store, "block_size", view.store_block_size_bytes);
-	json_object_object_add(object, "store", store);
+	json_object_object_add(object, "store", view_store(&view));
 	json_object_object_add(object, "qos", view_qos(&view));
 	json_object_object_add(object, "queues", view_queues(&view));
 	return object;

@@ -239,5 +239,5 @@ void device_quiesce(struct device *dev)
 bool device_is_quiet(const struct device *dev)
 {
 	return dev->state == DEVICE_QUIESCING && !dev->conn && !dev->closed_conns && !dev->runs &&
-	       dev->n_opened == dev->n_accepted && !dev->job_running;
+	       dev->n_opened == dev->n_accepted && !dev->job_running && !dev->store_watch.looking;
 }

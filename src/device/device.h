@@ -17,6 +17,7 @@
 #include "device/endpoint.h"
 #include "device/job.h"
 #include "device/registry.h"
+#include "device/store_watch.h"
 
 /** Someone to tell how an operation ended. */
 struct waiter {
@@ -67,6 +68,7 @@ struct device {
 	struct waiter *waiters;    /* for the deletion */
 	struct job job;            /* opening, resizing, opening a lane, removing */
 	bool job_running;
+	struct store_watch store_watch;
 	struct error job_error;
 	registry_done_fn op_done; /* of the add or resize under way */
 	void *op_arg;

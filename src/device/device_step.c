@@ -44,7 +44,9 @@ static enum device_step current_step(const struct device *dev) IN_CTRL
 		return STEP_MOVE;
 	if (dev->job_running)
 		return STEP_RESIZE;
-	return dev->state == DEVICE_QUIESCING ? STEP_DISCONNECT : STEP_NONE;
+	if (dev->state != DEVICE_QUIESCING)
+		return STEP_NONE;
+	return dev->store_watch.looking && !dev->conn ? STEP_LOOK : STEP_DISCONNECT;
 }
 
 void device_step_update(struct device *dev)
@@ -118,6 +120,7 @@ void device_step_describe(const struct device *dev, char *buf, size_t size)
 		return;
 	case STEP_OPEN:
 	case STEP_RESIZE:
+	case STEP_LOOK:
 	case STEP_CLOSE:
 		snprintf(buf, size, "%s%s%s", steps[step].awaited, work ? "; the worker is " : "",
 			 work ? work : "");

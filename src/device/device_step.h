@@ -23,6 +23,7 @@ struct device;
 	X(DRAIN, "drain", DRAIN, "requests to end")                                                \
 	X(MOVE, "move", DRAIN, "virtqueues to move")                                               \
 	X(DISCONNECT, "disconnect", CLOSE, "the connection to close")                              \
+	X(LOOK, "look", CLOSE, "the store's size to be read")                                      \
 	X(CLOSE, "close", CLOSE, "the socket and the store to close")
 
 #define DEVICE_STEP_ENUM(name, text, deadline, awaited) STEP_##name,

@@ -46,6 +46,8 @@ void device_view_get(const struct device *dev, struct device_view *v)
 		.connected = dev->conn != NULL,
 		.n_connections = dev->n_opened,
 		.capacity_bytes = counter_get(&dev->disk.capacity_sectors) * SECTOR_BYTES,
+		.store_state = dev->store_watch.state,
+		.store_size_bytes = dev->store_watch.size_bytes,
 		.write_cache = atomic_load_explicit(&dev->disk.write_cache, memory_order_relaxed),
 		.n_queues = dev->spec.n_queues,
 		.poll = dev->poll,
@@ -64,6 +66,7 @@ void device_view_get(const struct device *dev, struct device_view *v)
 		v->store_kind = dev->store->ops->kind;
 		v->store_why = dev->store->why;
 		v->store_errors = counter_get(&dev->store->n_errors);
+		v->store_errnos = dev->store->n_errors_by_errno;
 		for (uint16_t i = 0; i < v->n_queues; i++) {
 			view_queue(dev, i, &v->queues[i]);
 			v->n_inflight += v->queues[i].n_inflight;

@@ -444,8 +444,11 @@ void registry_on_tick(struct registry *r)
 {
 	jobs_retry(&r->jobs);
 	load_measure(&r->loads, r->params.lcores, r);
-	for (struct device *dev = r->devices; dev; dev = dev->next)
+	for (struct device *dev = r->devices; dev; dev = dev->next) {
 		r->n_overstays += device_step_check(dev, &r->params.deadlines);
+		if (dev->state != DEVICE_NEW && dev->state < DEVICE_QUIESCING)
+			store_watch_check(dev);
+	}
 	if (!r->shutdown_done)
 		return;
 	for (struct device *dev = r->devices, *next; dev; dev = next) {

@@ -16,6 +16,7 @@
 #include "device/device_state.h"
 #include "device/device_step.h"
 #include "device/spec.h"
+#include "device/store_watch.h"
 #include "engine/counters.h"
 #include "engine/queue_state.h"
 
@@ -57,6 +58,9 @@ struct device_view {
 	uint64_t capacity_bytes;
 	uint32_t store_block_size_bytes;
 	uint64_t store_errors;
+	const _Atomic uint64_t *store_errnos; /* STORE_ERRNO_MAX + 1 counts; NULL: not open */
+	enum store_state store_state;
+	uint64_t store_size_bytes;  /* SHORT: what it had when it was looked at */
 	enum store_kind store_kind; /* what AUTO has chosen */
 	const char *store_why;      /* NULL while the store is not open */
 	bool write_cache;           /* CONFIG_WCE: true write-back, false write-through */

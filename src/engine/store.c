@@ -73,6 +73,30 @@ int store_check_shrink(const struct store *store, uint64_t size_bytes, bool shri
 		(unsigned long long)size_bytes, (unsigned long long)old);
 }
 
+int store_real_size(struct store *store, uint64_t *ret_bytes)
+{
+	if (store->ops->real_size)
+		return store->ops->real_size(store, ret_bytes);
+	*ret_bytes = atomic_load_explicit(&store->capacity_bytes, memory_order_relaxed);
+	return 0;
+}
+
+void store_count_error(struct store *store, int result)
+{
+	unsigned int number = (unsigned int)-result;
+
+	atomic_fetch_add_explicit(&store->n_errors_by_errno[number <= STORE_ERRNO_MAX ? number : 0],
+				  1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&store->n_errors, 1, memory_order_relaxed);
+}
+
+const char *store_errno_name(int number)
+{
+	const char *name = number ? strerrorname_np(number) : NULL;
+
+	return name ? name : "other";
+}
+
 int store_channel_open(struct store *store, struct doorbell *doorbell,
 		       struct store_channel **ret_channel, struct error *err)
 {

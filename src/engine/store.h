@@ -46,6 +46,8 @@ enum store_op { STORE_READ, STORE_WRITE, STORE_FLUSH, STORE_DISCARD, STORE_WRITE
 #define STORE_IO_PRIV_BYTES 192
 #define STORE_WHY_BYTES     256
 
+#define STORE_ERRNO_MAX 133 /* EHWPOISON, the highest */
+
 #define SECTOR_BYTES_MIN 512u /* the smallest block */
 #define STORE_RANGE_MAX_BYTES                                                                      \
 	(1ull << 30) /* of one discard or write zeroes, where nothing else                         \
@@ -103,6 +105,8 @@ struct store_ops {
 	int (*channel_open)(struct store *store, struct doorbell *doorbell,
 			    struct store_channel **ret_channel, struct error *err);
 	void (*channel_close)(struct store_channel *channel);
+	/* NULL: nothing behind the store can change its size. */
+	int (*real_size)(struct store *store, uint64_t *ret_bytes);
 	void (*submit)(struct store_channel *channel, struct store_io **ios, unsigned int n_ios);
 	unsigned int (*reap)(struct store_channel *channel, struct store_io **ret_ios,
 			     unsigned int n_max);
@@ -115,6 +119,7 @@ struct store {
 	struct store_caps caps;
 	_Atomic uint64_t capacity_bytes; /* a multiple of caps.block_size_bytes */
 	_Atomic uint64_t n_errors;       /* operations that ended with an error */
+	_Atomic uint64_t n_errors_by_errno[STORE_ERRNO_MAX + 1];
 };
 
 /** One lcore's way into a store; a kind embeds it as its first member. */
@@ -139,6 +144,15 @@ void store_close(struct store *store) IN_JOB;
  *  refused unless `shrink`; what lies behind its end then stays where it is, so that operations in
  *  flight there end as ever. 0, or -1 with *err set. */
 int store_resize(struct store *store, uint64_t size_bytes, bool shrink, struct error *err) IN_JOB;
+
+/** What the file or device has at this moment: may take long. 0 or -errno. */
+int store_real_size(struct store *store, uint64_t *ret_bytes) IN_JOB;
+
+/** Counts an operation that has ended with this -errno. Any role. */
+void store_count_error(struct store *store, int result);
+
+/** "EIO"; "other" for 0, which stands for what has no name. */
+const char *store_errno_name(int number);
 
 /** Makes a channel for one lcore. The doorbell is the lcore's, NULL if it never sleeps. 0, or -1
  *  with *err set. */

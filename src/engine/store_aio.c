@@ -193,6 +193,7 @@ const struct store_ops store_aio_ops = {
 	.open = aio_open,
 	.close = file_close,
 	.resize = file_resize,
+	.real_size = file_real_size,
 	.channel_open = aio_channel_open,
 	.channel_close = aio_channel_close,
 	.submit = file_channel_submit,

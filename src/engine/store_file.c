@@ -105,21 +105,27 @@ static int lock_image(const struct store_params *p, const struct file_store *s, 
 	return 0;
 }
 
-/* The size of the file or device; 0 and *err on failure. */
-static uint64_t read_size(const struct file_store *s, struct error *err)
+int file_real_size(struct store *store, uint64_t *ret_bytes)
 {
+	const struct file_store *s = (const struct file_store *)store;
 	struct stat st;
-	uint64_t n_bytes = 0;
-	int ret;
 
-	if (s->is_block_device) {
-		ret = ioctl(s->fd, BLKGETSIZE64, &n_bytes);
-	} else {
-		ret = fstat(s->fd, &st);
-		n_bytes = ret ? 0 : (uint64_t)st.st_size;
-	}
+	if (s->is_block_device)
+		return ioctl(s->fd, BLKGETSIZE64, ret_bytes) ? -errno : 0;
+	if (fstat(s->fd, &st))
+		return -errno;
+	*ret_bytes = (uint64_t)st.st_size;
+	return 0;
+}
+
+/* The same; 0 and *err on failure. */
+static uint64_t read_size(struct file_store *s, struct error *err)
+{
+	uint64_t n_bytes = 0;
+	int ret = file_real_size(&s->base, &n_bytes);
+
 	if (ret)
-		error_set(err, VHOSTD_ERR_STORE, "path: can't read the size: %s", strerror(errno));
+		error_set(err, VHOSTD_ERR_STORE, "path: can't read the size: %s", strerror(-ret));
 	return n_bytes;
 }
 

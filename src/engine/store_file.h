@@ -31,6 +31,7 @@ int file_open(const struct store_params *params, const struct store_ops *ops,
 
 /* As of struct store_ops. */
 void file_close(struct store *store);
+int file_real_size(struct store *store, uint64_t *ret_bytes);
 int file_resize(struct store *store, uint64_t size_bytes, bool shrink, struct error *err);
 
 /** May the kernel work on the guest's pages as they are? */

@@ -34,7 +34,7 @@ static void end(struct file_channel *ch, struct store_io *io, int result)
 	}
 	io->result = result;
 	if (result)
-		atomic_fetch_add_explicit(&ch->base.store->n_errors, 1, memory_order_relaxed);
+		store_count_error(ch->base.store, result);
 	io_fifo_put(&ch->ended, io);
 }
 

@@ -277,8 +277,7 @@ static void take_offloaded(struct malloc_channel *ch) IN_LCORE
 		struct store_io *io = io_of_task(task);
 
 		if (io->result)
-			atomic_fetch_add_explicit(&ch->base.store->n_errors, 1,
-						  memory_order_relaxed);
+			store_count_error(ch->base.store, io->result);
 		ch->base.n_away--;
 		io_fifo_put(&ch->ended, io);
 		task = next;

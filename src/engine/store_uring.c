@@ -360,6 +360,7 @@ const struct store_ops store_uring_ops = {
 	.open = uring_open,
 	.close = file_close,
 	.resize = file_resize,
+	.real_size = file_real_size,
 	.channel_open = uring_channel_open,
 	.channel_close = uring_channel_close,
 	.submit = uring_submit,

@@ -5,13 +5,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
-#include <linux/loop.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "td_loop.h"
 #include "td_rpc.h"
 
 #define BLOCK_SECTORS   (CRASH_BLOCK / VFE_SECTOR_BYTES)
@@ -35,29 +34,15 @@ void crash_disk_init(struct crash_disk *d, const char *name, const char *path, u
 	d->model.durable = &d->durable;
 }
 
-/* The device goes when nobody has it open any more. */
 bool crash_disk_make_loop(struct crash_disk *d)
 {
-	struct loop_config config = {.info = {.lo_flags = LO_FLAGS_AUTOCLEAR}};
-	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC), number, rc = -1;
-	int fd = open(d->path, O_RDWR | O_CLOEXEC);
+	char file[TD_PATH_MAX];
 
-	FX_ASSERT(fd >= 0, "%s: %d", d->path, errno);
-	config.fd = (uint32_t)fd;
-	for (unsigned int i = 0; i < 10 && rc && control >= 0; i++) { /* somebody may be faster */
-		number = ioctl(control, LOOP_CTL_GET_FREE);
-		snprintf(d->path, sizeof(d->path), "/dev/loop%d", number);
-		d->loop_fd = open(d->path, O_RDWR | O_CLOEXEC);
-		rc = d->loop_fd < 0 ? -1 : ioctl(d->loop_fd, LOOP_CONFIGURE, &config);
-		if (rc && d->loop_fd >= 0)
-			close(d->loop_fd);
-	}
-	close(fd);
-	if (control >= 0)
-		close(control);
-	if (rc)
-		d->loop_fd = -1;
-	return rc == 0;
+	snprintf(file, sizeof(file), "%s", d->path);
+	d->loop_fd = td_loop_open(file, d->path, sizeof(d->path));
+	FX_ASSERT(d->loop_fd >= 0 || d->loop_fd == -ENODEV, "a loop device on %s: %d", file,
+		  d->loop_fd);
+	return d->loop_fd >= 0;
 }
 
 static void end_session(struct crash_disk *d)

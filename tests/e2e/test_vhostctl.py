@@ -24,8 +24,9 @@ DEVICE = {
     "socket": "/run/vhostd/d0.sock", "state": "running", "state_age_ms": 185000, "waits_for": "",
     "deleting": False, "connected": True, "peer": {"pid": 4711, "uid": 1000}, "connections": 3,
     "virtio_features": "0x130000246", "virtio_feature_names": ["SEG_MAX", "BLK_SIZE"],
-    "inflight": 7, "store": {"kind": "aio", "why": "it was asked for", "errors": 0,
-                             "block_size": 4096},
+    "inflight": 7, "store": {"kind": "aio", "why": "it was asked for", "state": "short",
+                             "size_bytes": 3 << 20, "errors": 5,
+                             "errors_by_errno": {"EIO": 3, "ENOSPC": 2}, "block_size": 4096},
     "queues": [
         {"index": 0, "lcore": 1, "state": "polling", "ring_size": 256, "inflight": 7,
          "counters": {"reads": 12345, "writes": 6, "io_errors": 0, "breaks": 0}},
@@ -117,6 +118,8 @@ def test_request():
                        "lcores": "1,3-5"}}])
     _, request = ask(DEVICE, "resize", "d0", "1048576")
     expect(request["params"], {"name": "d0", "size": 1048576})
+    _, request = ask(DEVICE, "resize", "d0", "512K", "--shrink")
+    expect(request["params"], {"name": "d0", "size": "512K", "shrink": True})
     _, request = ask({"name": "d0"}, "qos", "d0", "--iops", "5000", "--bandwidth", "200M",
                      "--read-bandwidth", "4096", "--burst=2s")
     expect(request["params"], {"name": "d0", "iops": 5000, "bandwidth": "200M",
@@ -300,7 +303,7 @@ def test_show():
     out = shown({**DEVICE, "later_field": {"a": [1, 2]}}, "show", "d0")
     for text in ("running", "3 min 5 s", "10.0 GiB (10737418240 bytes)", "/srv/d0.img", "4711",
                  "1000", "it was asked for", "/run/vhostd/d0.sock", "0x130000246", "SEG_MAX, BLK_SIZE",
-                 "4.0 KiB", "12345", "descriptor 300 is outside the table",
+                 "short", "3.0 MiB (3145728 bytes)", "EIO 3, ENOSPC 2", "4.0 KiB", "12345", "descriptor 300 is outside the table",
                  'later_field  {"a":[1,2]}'):
         expect_in(text, out)
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "device/device_state.h"
+#include "device/store_watch.h"
 #include "engine/counters.h"
 #include "engine/queue_state.h"
 #include "engine/store.h"
@@ -55,6 +56,8 @@ static void print_names(void)
 #define STATE(name, text) printf("state\t%s\n", text);
 	DEVICE_STATES(STATE)
 	QUEUE_STATES(STATE)
+#define STORE_STATE(name, text, line) STATE(name, text)
+	STORE_STATES(STORE_STATE)
 #define KIND(id, name) printf("backend\t%s\n", name);
 	STORE_KINDS(KIND)
 }

@@ -52,6 +52,21 @@ static char *list_text(struct json_object *array)
 	return list ? list : text_printf("-");
 }
 
+static char *counts_text(struct json_object *object)
+{
+	char *text = text_printf("%s", "");
+	json_object_object_foreach(object, key, value)
+	{
+		char *name = text_escaped(key, strlen(key)), *count = plain_text(value);
+		char *longer = text_printf("%s%s%s %s", text, *text ? ", " : "", name, count);
+		free(count);
+		free(name);
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 static char *size_exact_text(uint64_t bytes)
 {
 	char *size = text_size(bytes);
@@ -119,14 +134,21 @@ char *field_text(struct json_object *value, enum field_format format)
 			return text_printf("-");
 		break;
 	case json_type_object:
-		break;
+		return format == FIELD_COUNTS ? counts_text(value) : plain_text(value);
 	}
 	return plain_text(value);
 }
 
 bool field_is_number(enum field_format format)
 {
-	return format != FIELD_TEXT && format != FIELD_YES && format != FIELD_LIST;
+	return format != FIELD_TEXT && format != FIELD_YES && format != FIELD_LIST &&
+	       format != FIELD_COUNTS;
+}
+
+static bool is_empty_object(struct json_object *value)
+{
+	return json_object_is_type(value, json_type_object) &&
+	       json_object_object_length(value) == 0;
 }
 
 void fields_print(struct json_object *object, const struct field *fields, int indent)
@@ -138,7 +160,7 @@ void fields_print(struct json_object *object, const struct field *fields, int in
 	}
 	for (const struct field *f = fields; f->title; f++) {
 		struct json_object *value = field_get(object, f->key);
-		if (!*f->title && !value)
+		if (!*f->title && (!value || is_empty_object(value)))
 			continue; /* goes on what the line before has not said either */
 		char *text = field_text(value, f->format);
 		printf("%*s%-*s  %s\n", indent, "", (int)width, f->title, text);

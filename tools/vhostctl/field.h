@@ -22,7 +22,8 @@ enum field_format {
 	FIELD_TIME_MS, /* the same */
 	FIELD_RATE,    /* bytes a second: "10.0 MiB/s", and 0 is none */
 	FIELD_PERCENT,
-	FIELD_LIST, /* an array: "a, b, c" */
+	FIELD_LIST,   /* an array: "a, b, c" */
+	FIELD_COUNTS, /* an object of numbers: "a 1, b 2"; nothing for an empty one */
 };
 
 struct field {

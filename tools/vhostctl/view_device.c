@@ -43,7 +43,10 @@ static const struct field store_fields[] = {
 	{"because", "store.why", FIELD_TEXT},
 	{"path", "path", FIELD_TEXT},
 	{"block size", "store.block_size", FIELD_SIZE},
+	{"state", "store.state", FIELD_TEXT},
+	{"real size", "store.size_bytes", FIELD_SIZE_EXACT},
 	{"errors", "store.errors", FIELD_COUNT},
+	{"", "store.errors_by_errno", FIELD_COUNTS},
 	{NULL, NULL, FIELD_TEXT},
 };
 
