@@ -158,4 +158,4 @@ def test_calls_fail_as_told():
 
 
 if __name__ == "__main__":
-    run_tests(sys.modules[__name__])
+    sys.exit(run_tests(sys.modules[__name__]))

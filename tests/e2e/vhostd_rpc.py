@@ -111,7 +111,8 @@ class Client:
 class Daemon:
     """A vhostd in a directory of its own, which goes with it."""
 
-    def __init__(self, *args, config=None, env=None, directory=None, start=True):
+    def __init__(self, *args, config=None, env=None, directory=None, start=True, program=None):
+        self.program = program or os.environ["VHOSTD"]
         self.own_dir = directory is None
         self.dir = directory or tempfile.mkdtemp(prefix="vhostd-")
         self.control = os.path.join(self.dir, "control.sock")
@@ -145,7 +146,7 @@ class Daemon:
         return path
 
     def command(self, *more):
-        return [os.environ["VHOSTD"], "--control", self.control, "--socket-dir", self.dir,
+        return [self.program, "--control", self.control, "--socket-dir", self.dir,
                 "--state-dir", self.dir, "--memory", "64", *self.args, *more]
 
     def spawn(self):
