@@ -102,6 +102,8 @@ struct json_object *view_lcore(struct registry *registry, const struct lcore *lc
 	add_uint(object, "sleeps", view.sleeps);
 	add_uint(object, "turns_over_50us", view.slow_turns);
 	add_uint(object, "turns_over_1ms", view.very_slow_turns);
+	add_uint(object, "kernel_sleeps", view.kernel_sleeps);
+	add_uint(object, "preemptions", view.preemptions);
 	add_uint(object, "longest_turn_us", tsc_to_us(&view, view.longest_turn_tsc));
 	if (view.longest_turn_tsc)
 		add_cause(object, "longest_turn_", registry, view.longest_turn_cause);

@@ -10,6 +10,7 @@
  */
 #include <rte_cycles.h>
 #include <rte_pause.h>
+#include <sys/resource.h>
 
 #include "engine/lane.h"
 #include "engine/lcore_impl.h"
@@ -250,8 +251,23 @@ static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 	return n_all;
 }
 
-static void account_slow(struct lcore *lcore, uint64_t tsc)
+/* How often the lcore has stopped running, and not by its own will: a call that never waits. */
+static void look_at_switches(struct lcore *lcore, bool wanted) IN_LCORE
 {
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_THREAD, &usage))
+		return;
+	if (!wanted)
+		counter_add(&lcore->kernel_sleeps, (uint64_t)usage.ru_nvcsw - lcore->n_voluntary);
+	counter_add(&lcore->preemptions, (uint64_t)usage.ru_nivcsw - lcore->n_involuntary);
+	lcore->n_voluntary = (uint64_t)usage.ru_nvcsw;
+	lcore->n_involuntary = (uint64_t)usage.ru_nivcsw;
+}
+
+static void account_slow(struct lcore *lcore, uint64_t tsc) IN_LCORE
+{
+	look_at_switches(lcore, false);
 	counter_add(&lcore->slow_turns, 1);
 	if (tsc >= lcore->slow_tsc * (VERY_SLOW_FACTOR))
 		counter_add(&lcore->very_slow_turns, 1);
@@ -334,6 +350,7 @@ static uint64_t sleep_unless_called(struct lcore *lcore, uint64_t now_tsc) IN_LC
 		return since_tsc;
 	}
 	n = waker_sleep(&lcore->waker, whats, WAKES_MAX, sleep_ms(lcore, since_tsc));
+	look_at_switches(lcore, true);
 	now_tsc = rte_rdtsc();
 	counter_add(&lcore->asleep_tsc, now_tsc - since_tsc);
 	counter_add(&lcore->sleeps, 1);
@@ -349,6 +366,7 @@ int lcore_poll(void *arg)
 	unsigned int n;
 
 	role_enter(&role_lcore);
+	look_at_switches(lcore, true);
 	while (!atomic_load_explicit(lcore->stop, memory_order_relaxed)) {
 		now_tsc = whole_turn(lcore, now_tsc, &n);
 		if (unlikely(!lcore->polled) && may_sleep(lcore))

@@ -36,7 +36,10 @@ struct lcore_view {
 	struct turn_cause longest_turn_cause; /* what took most of it */
 	uint64_t slow_turns;                  /* over 50 us */
 	uint64_t very_slow_turns;             /* over 1 ms */
-	uint64_t messages;                    /* taken from its inbox */
+	uint64_t kernel_sleeps; /* times that a system call kept it waiting; looked at after
+				 * slow turns, as is: */
+	uint64_t preemptions;   /* times that something else got its CPU */
+	uint64_t messages;      /* taken from its inbox */
 };
 
 /** One object for all lcores in `set`. With sleeps_empty they sleep while they serve no queue; one

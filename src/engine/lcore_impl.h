@@ -23,6 +23,7 @@ struct lcore {
 	struct signaller *signaller;
 	uint64_t slow_tsc; /* a turn of so many cycles is a slow one */
 	struct turn_trace *trace;
+	uint64_t n_voluntary, n_involuntary; /* context switches when last looked at */
 	struct waker waker;
 	uint64_t look_tsc; /* the waker is looked at so often while others are polled */
 	uint64_t last_look_tsc;
@@ -41,6 +42,8 @@ struct lcore {
 	_Atomic uint64_t longest_turn_cause; /* turn_cause_pack() */
 	_Atomic uint64_t slow_turns;
 	_Atomic uint64_t very_slow_turns;
+	_Atomic uint64_t kernel_sleeps;
+	_Atomic uint64_t preemptions;
 	_Atomic uint64_t messages;
 	/* written by others, rarely */
 	_Atomic uint64_t trace_over_tsc; /* turns of so many cycles are kept; 0: nobody traces */

@@ -183,6 +183,8 @@ void lcore_view_get(const struct lcore *lcore, struct lcore_view *ret_view)
 		.longest_turn_cause = turn_cause_unpack(counter_get(&lcore->longest_turn_cause)),
 		.slow_turns = counter_get(&lcore->slow_turns),
 		.very_slow_turns = counter_get(&lcore->very_slow_turns),
+		.kernel_sleeps = counter_get(&lcore->kernel_sleeps),
+		.preemptions = counter_get(&lcore->preemptions),
 		.messages = counter_get(&lcore->messages),
 	};
 }

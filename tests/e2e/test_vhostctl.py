@@ -354,7 +354,8 @@ def test_lcores_and_info():
     out = shown({"lcores": [{"lcore": 3, "socket": 0, "queues": 5, "turns": 123456,
                              "load_percent": 25, "busy_percent": 12.345, "asleep_percent": 50.0,
                              "turns_over_50us": 7,
-                             "turns_over_1ms": 2, "longest_turn_cause": "memory map",
+                             "turns_over_1ms": 2, "preemptions": 8, "kernel_sleeps": 0,
+                             "longest_turn_cause": "memory map",
                              "longest_turn_device": "d1", "longest_turn_queue": 4,
                              "longest_turn_us": 1500, "messages": 9,
                              "devices": ["d0", "d1"], "serves": [
@@ -362,8 +363,8 @@ def test_lcores_and_info():
                                  {"device": "d1", "queues": [4], "load_percent": 0}]},
                             {"lcore": 4, "serves": []}]}, "lcores")
     expect(out.splitlines()[1].split(),
-           ["3", "0", "5", "25.0", "%", "12.3", "%", "50.0", "%", "123456", "7", "2", "1.5", "ms",
-            "memory", "map", "d1", "4", "9"])
+           ["3", "0", "5", "25.0", "%", "12.3", "%", "50.0", "%", "123456", "7", "2", "8", "0",
+            "1.5", "ms", "memory", "map", "d1", "4", "9"])
     expect([line.split() for line in out.splitlines()[3:]],
            [["lcore", "3", "serves:"], ["DISK", "QUEUES", "LOAD"], ["d0", "0,", "2", "1.3", "%"],
             ["d1", "4", "0.0", "%"]])

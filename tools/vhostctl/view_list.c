@@ -32,6 +32,8 @@ static const struct field lcore_fields[] = {
 	{"TURNS", "turns", FIELD_COUNT},
 	{">50US", "turns_over_50us", FIELD_COUNT},
 	{">1MS", "turns_over_1ms", FIELD_COUNT},
+	{"PREEMPTED", "preemptions", FIELD_COUNT},
+	{"KERNEL SLEEPS", "kernel_sleeps", FIELD_COUNT},
 	{"LONGEST TURN", "longest_turn_us", FIELD_TIME_US},
 	{"CAUSE", "longest_turn_cause", FIELD_TEXT},
 	{"OF", "longest_turn_device", FIELD_TEXT},
