@@ -206,6 +206,7 @@ static struct json_object *view_store(const struct device_view *view)
 		add_uint(store, "size_bytes", view->store_size_bytes);
 	add_uint(store, "errors", view->store_errors);
 	json_object_object_add(store, "errors_by_errno", view_errnos(view));
+	add_uint(store, "helped", view->store_helped);
 	add_uint(store, "block_size", view->store_block_size_bytes);
 	return store;
 }

@@ -67,6 +67,7 @@ void device_view_get(const struct device *dev, struct device_view *v)
 		v->store_why = dev->store->why;
 		v->store_errors = counter_get(&dev->store->n_errors);
 		v->store_errnos = dev->store->n_errors_by_errno;
+		v->store_helped = counter_get(&dev->store->n_helped);
 		for (uint16_t i = 0; i < v->n_queues; i++) {
 			view_queue(dev, i, &v->queues[i]);
 			v->n_inflight += v->queues[i].n_inflight;

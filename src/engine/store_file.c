@@ -277,6 +277,8 @@ int file_open(const struct store_params *p, const struct store_ops *ops, struct 
 	find_caps(s, p->readonly);
 	if (check_block_size(s, p, err) || find_capacity(s, p, err))
 		goto close_fd;
+	if (s->direct && !s->is_block_device && !s->in_memory)
+		file_first_io(s);
 	*ret_store = &s->base;
 	return 0;
 

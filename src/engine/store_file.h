@@ -29,6 +29,11 @@ struct file_store {
 int file_open(const struct store_params *params, const struct store_ops *ops,
 	      struct store **ret_store, struct error *err) IN_JOB;
 
+/** Has the kernel make what it makes at a file system's first asynchronous direct I/O: a workqueue,
+ *  whose maker sleeps, RWF_NOWAIT or not (for reads, too, in Linux 6.18, for writes only in 6.1).
+ *  Nothing is read or written; a block of a file without any may be allocated. In store_aio.c. */
+void file_first_io(const struct file_store *store) IN_JOB;
+
 /* As of struct store_ops. */
 void file_close(struct store *store);
 int file_real_size(struct store *store, uint64_t *ret_bytes);

@@ -62,6 +62,7 @@ void file_channel_offload(struct file_channel *ch, struct store_io *io)
 	f->task.run = offload_run;
 	f->task.done = &ch->offloaded;
 	ch->base.n_away++;
+	atomic_fetch_add_explicit(&ch->base.store->n_helped, 1, memory_order_relaxed);
 	offload_submit(&file_store_of(ch)->offload, &f->task);
 }
 

@@ -47,6 +47,7 @@ static const struct field store_fields[] = {
 	{"real size", "store.size_bytes", FIELD_SIZE_EXACT},
 	{"errors", "store.errors", FIELD_COUNT},
 	{"", "store.errors_by_errno", FIELD_COUNTS},
+	{"left to helpers", "store.helped", FIELD_COUNT},
 	{NULL, NULL, FIELD_TEXT},
 };
 
