@@ -16,8 +16,8 @@ usage() {
 	                 or style
 	  --fuzz SECONDS each libFuzzer target for so long, after the corpus
 	  --crash ROUNDS power failures under load, so many on each back end
-	  --bench NAME   a benchmark instead of the tests: neighbour, fairness, peers or
-	                 scale; what stands behind -- is its own (--help)
+	  --bench NAME   a benchmark instead of the tests: neighbour, fairness, peers, scale
+	                 or storage; what stands behind -- is its own (--help)
 	  --no-install   don't install packages
 	  --help
 	EOF

@@ -10,7 +10,8 @@
  *                           with many, a flush or discard doesn't cost a helper thread's wake-up,
  * and the sysctl fs.aio-max-nr doesn't limit the number of disks
  *
- * Measured with random 4 KiB requests on ext4 and tmpfs, Linux 6.18, 1 to 128 of them in flight.
+ * Measured with random 4 KiB requests on ext4 and tmpfs, Linux 6.18, 1 to 128 of them in flight;
+ * tests/run.sh --bench storage does it again.
  */
 #include <stdio.h>
 
