@@ -60,7 +60,7 @@ struct device_view {
 	uint64_t store_errors;
 	const _Atomic uint64_t *store_errnos; /* STORE_ERRNO_MAX + 1 counts; NULL: not open */
 	enum store_state store_state;
-	uint64_t store_size_bytes;  /* SHORT: what it had when it was looked at */
+	uint64_t store_size_bytes; /* SHORT: what it had when it was looked at */
 	uint64_t store_helped;
 	enum store_kind store_kind; /* what AUTO has chosen */
 	const char *store_why;      /* NULL while the store is not open */

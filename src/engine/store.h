@@ -120,7 +120,7 @@ struct store {
 	_Atomic uint64_t capacity_bytes; /* a multiple of caps.block_size_bytes */
 	_Atomic uint64_t n_errors;       /* operations that ended with an error */
 	_Atomic uint64_t n_errors_by_errno[STORE_ERRNO_MAX + 1];
-	_Atomic uint64_t n_helped;       /* steps of operations that helper threads did */
+	_Atomic uint64_t n_helped; /* steps of operations that helper threads did */
 };
 
 /** One lcore's way into a store; a kind embeds it as its first member. */
