@@ -18,7 +18,7 @@ static void *job_thread(void *arg)
 	role_enter(&role_job);
 	job->run(job);
 	role_leave(&role_job);
-	mbox_send(job->jobs->events, &job->msg);
+	mbox_send(job->events, &job->msg);
 	return NULL;
 }
 
@@ -43,6 +43,7 @@ void job_start(struct jobs *jobs, struct job *job, const char *what, job_fn run,
 {
 	msg_init(&job->msg, EVENT_JOB_DONE);
 	job->jobs = jobs;
+	job->events = jobs->events;
 	job->what = what;
 	job->run = run;
 	job->done = done;

@@ -24,7 +24,8 @@ struct job {
 	const char *what;         /* for people */
 	const char *_Atomic work; /* what it is at, for people: JOB writes, CTRL reads */
 	struct job *next;
-	struct jobs *jobs;
+	struct jobs *jobs;   /* CTRL's: at the daemon's end it may be gone before the job is */
+	struct mbox *events; /* outlives all jobs */
 };
 
 /** CTRL's: who runs jobs. */
