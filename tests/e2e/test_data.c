@@ -210,7 +210,7 @@ static void late_writes_never_overtake(void **state)
 
 	(void)state;
 	FX_OK(vfe_model_init(&b->model, FIRST_SECTOR, BLOCK_SECTORS, N_BLOCKS));
-	for (round = 0; round < 20; round++) {
+	for (round = 0; round < 8; round++) {
 		struct vfe_load_opts opts = mixed;
 
 		opts.seed = 100 + round;
@@ -240,7 +240,7 @@ static void deleting_by_force_keeps_acknowledged_writes(void **state)
 	unsigned int round;
 
 	(void)state;
-	for (round = 0; round < 5; round++) {
+	for (round = 0; round < 3; round++) {
 		struct td_disk *disk = disk_with_queues();
 
 		FX_OK(vfe_model_init(&b->model, FIRST_SECTOR, BLOCK_SECTORS, N_BLOCKS));
@@ -320,7 +320,7 @@ static void queues_see_each_others_writes(void **state)
 	blk = fx_open(disk, &opts);
 	for (q = 0; q < N_QUEUES; q++)
 		io[q] = fx_io(blk, q, 2, 65536);
-	for (i = 0; i < 400; i++) {
+	for (i = 0; i < 200; i++) {
 		fx_fill(io[i % N_QUEUES], 128 * (i % 10), 128, i + 1);
 		fx_expect(io[(i + 1 + i / N_QUEUES) % N_QUEUES], 128 * (i % 10), 128, i + 1);
 	}
