@@ -111,7 +111,7 @@ plain_suites() {
 		return
 	fi
 	run build plain --suite unit --suite style --suite e2e --suite peer --suite model \
-		--suite guest --num-processes 3
+		--suite guest --num-processes 2
 }
 
 # No leak detection at exit: librte_vhost's event thread never ends, so the daemon leaves by

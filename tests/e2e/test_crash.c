@@ -77,7 +77,7 @@ static void make_disks(struct rig *r)
 	}
 	r->n_disks = crash_disk_make_loop(&r->disk[1]) ? 2 : 1;
 	if (r->n_disks < N_DISKS)
-		print_message("no loop devices here: the file only\n");
+		print_message("# no loop devices here: the file only\n");
 	tell_fs(r, "cache on");
 }
 
@@ -133,7 +133,7 @@ static void what_was_flushed_survives(void **state)
 
 	(void)state;
 	r->random = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) * 100000 + getpid();
-	print_message("CRASH_ROUNDS=%u CRASH_SEED=%" PRIu64 "\n", n_rounds, r->random);
+	print_message("# CRASH_ROUNDS=%u CRASH_SEED=%" PRIu64 "\n", n_rounds, r->random);
 	fx_at_end(clean_up, r);
 	make_disks(r);
 	FX_OK(td_backend_start(&r->vhostd[0], fx_kind(), NULL));
@@ -147,7 +147,7 @@ static void what_was_flushed_survives(void **state)
 	begin_round(r, round, true);
 	FX_ASSERT(td_backend_stop(&r->vhostd[round % 2]) == 0, "it does not end well");
 	for (unsigned int i = 0; i < r->n_disks; i++)
-		print_message("%s: %" PRIu64 " blocks were made durable\n", r->disk[i].name,
+		print_message("# %s: %" PRIu64 " blocks were made durable\n", r->disk[i].name,
 			      r->disk[i].durable.n_made_durable);
 }
 

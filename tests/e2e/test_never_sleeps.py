@@ -24,6 +24,7 @@ CLONE_NEWNS = 0x20000
 MS_REC_PRIVATE = 0x4000 | 0x40000
 LONG_TURN_US = 5000
 LONG_TURNS_ALLOWED = 3  # the machine's own
+TRIES = 10
 WRITES = ("--rw", "randwrite", "--overwrite")
 MIXED = ("--rw", "mixed", "--overwrite")
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -138,48 +139,54 @@ def lcore_figures(r):
     return r.client.ok("lcore.list")["lcores"][0]
 
 
-def load(r, socket, *args, time="1"):
-    """Requests for a while: (results, what the lcore counted meanwhile, its long turns)."""
+def load(r, socket, *args, time="1", at_least=10):
+    """Requests for a while, more than so many in all: the results of the last while."""
     n_before, before = r.n_sleeps(), lcore_figures(r)
     r.client.ok("lcore.trace", over_us=LONG_TURN_US)
-    result = perf_run.measure(socket, "--time", time, *args)
+    n_requests = 0
+    for _ in range(TRIES):  # on a loaded machine it may take a while until there is something to see
+        result = perf_run.measure(socket, "--time", time, *args)
+        n_requests += result["requests"]
+        if n_requests > at_least:
+            break
     turns = r.client.ok("lcore.trace", off=True)["turns"]
     n_after, after = r.n_sleeps(), lcore_figures(r)
     figures = {key: after[key] - before[key] for key in
                ("turns_over_50us", "turns_over_1ms", "preemptions", "kernel_sleeps")}
-    print(f"# {result['requests']} requests, {figures}, {n_after - n_before} voluntary switches,"
+    print(f"# {n_requests} requests, {figures}, {n_after - n_before} voluntary switches,"
           f" turns of {[turn['us'] for turn in turns]} us", flush=True)
     expect(figures["kernel_sleeps"], 0, "sleeps that the lcore has seen")
     expect(n_after - n_before, 0, "sleeps that the kernel has seen")
     # A turn is long when something else got the CPU, or the machine's host took it.
     assert len(turns) <= figures["preemptions"] + LONG_TURNS_ALLOWED, turns
+    assert n_requests > at_least, n_requests
     return result
 
 
 def test_reads_of_a_sparse_file():
     with rig() as r, ext4(r.dir) as mount:
         socket = r.add("d", sparse(f"{mount}/f", 128 * MIB))
-        assert load(r, socket)["requests"] > 100
+        load(r, socket, at_least=100)
 
 
 def test_the_first_writes_of_a_file_system():
     """Into blocks that are there. The kernel makes ready for direct writes at the first one."""
     with rig() as r, ext4(r.dir) as mount:
         socket = r.add("d", filled(f"{mount}/f", 32 * MIB))
-        assert load(r, socket, *WRITES)["requests"] > 100
+        load(r, socket, *WRITES, at_least=100)
 
 
 def test_writes_that_allocate():
     with rig() as r, ext4(r.dir) as mount:
         socket = r.add("d", sparse(f"{mount}/f", 192 * MIB))
-        assert load(r, socket, *WRITES)["requests"] > 10
+        load(r, socket, *WRITES)
         assert r.helped("d") > 10, "allocations were not left to the helpers"
 
 
 def test_a_loop_device():
     with rig() as r, loop_device(sparse(r.path("f"), 64 * MIB)) as device:
         socket = r.add("d", device)
-        assert load(r, socket, *MIXED)["requests"] > 10
+        load(r, socket, *MIXED)
         r.client.ok("device.del", name="d", force=True)
 
 
@@ -191,7 +198,7 @@ def test_a_file_system_that_delays_every_call():
             sparse(f"{fs.back}/f", 64 * MIB)
             socket = r.add("d", f"{fs.front}/f")
             fs.tell("delay 200")
-            result = load(r, socket, "--depth", "8", *MIXED, time="2")
+            result = load(r, socket, "--depth", "8", *MIXED, time="2", at_least=7)
             assert result["latency_us"]["min"] >= 200e3, result
             assert r.helped("d") >= result["requests"] >= 8, result
             fs.tell("pass")
