@@ -9,7 +9,7 @@ usage() {
 	cat <<-EOF
 	usage: tests/run.sh [OPTION] [-- BENCHMARK-OPTION...]
 
-	Without an option: everything but what is named below; about ten minutes on two cores.
+	Without an option: everything but what is named below; about twelve minutes on two cores.
 
 	  --thorough     all that sanitizers bear, under each of them; half an hour
 	  --suite NAME   only this suite of the plain build: unit, e2e, peer, guest, model

@@ -71,6 +71,8 @@ void device_set_qos(struct device *dev, const struct qos_spec *spec)
 {
 	dev->spec.qos = *spec;
 	qos_set(&dev->qos, spec);
+	if (!device_is_open(dev))
+		return; /* its lanes, a JOB's, begin with these */
 	/* They look at what is held back before it is due by the old limits. */
 	for (unsigned int i = 0; i < lcores_count(dev->lcores); i++)
 		if (dev->lanes[i].lane)

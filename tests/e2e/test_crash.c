@@ -64,7 +64,6 @@ static void start_fs(struct rig *r, char *ret_mount, size_t n_bytes)
 	FX_OK(td_helper_expect(&r->fs, "ready"));
 }
 
-/* Loop devices are root's. */
 static void make_disks(struct rig *r)
 {
 	static const char *const names[N_DISKS] = {"file", "device"};
@@ -76,8 +75,9 @@ static void make_disks(struct rig *r)
 		crash_disk_init(&r->disk[i], names[i], path, &r->random);
 	}
 	r->n_disks = crash_disk_make_loop(&r->disk[1]) ? 2 : 1;
+	FX_ASSERT(r->n_disks == N_DISKS || geteuid() != 0, "no loop devices here");
 	if (r->n_disks < N_DISKS)
-		print_message("# no loop devices here: the file only\n");
+		print_message("# loop devices are root's: the file only\n");
 	tell_fs(r, "cache on");
 }
 

@@ -95,7 +95,7 @@ def test_sizes_and_depths():
                      ["--depth", 341, "--indirect", "off"]):
             for ring, kind in itertools.product(RINGS, ("read", "mixed")):
                 result = perf_run.measure(disk.socket, *options_of(kind), "--ring", ring, "--time",
-                                          0.4, *args)
+                                          0.2, *args)
                 assert result["requests"] > 0, result
                 assert result["bytes_per_s"] > 0, result
                 expect(result["settings"]["ring"], ring)

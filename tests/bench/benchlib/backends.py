@@ -12,8 +12,8 @@ import time
 
 from vhostd_rpc import Daemon
 
-from .peer import Monitor
 from .process import LCORE_CPU, BenchError, Lines, pinned
+from .qsd import StorageDaemon
 
 START_TIMEOUT_S = 20.0
 
@@ -119,25 +119,16 @@ class Qsd(Backend):
     def __init__(self):
         super().__init__()
         self.files = tempfile.mkdtemp(prefix="vhostd-bench-", dir="/dev/shm")
-        path = os.path.join(self.dir, "qmp")
-        self.process = subprocess.Popen(
-            ["qemu-storage-daemon", "--object", "iothread,id=io", "--chardev",
-             f"socket,id=qmp,server=on,wait=off,path={path}", "--monitor", "chardev=qmp"],
-            preexec_fn=pinned(LCORE_CPU))
-        wait_for(path, self.process)
-        self.monitor = Monitor(path)
+        self.daemon = StorageDaemon(self.dir)
+        self.process = self.daemon.process
 
     def add(self, disk, kind, size, path=None, queues=1, poll=None):
         del poll  # it adapts by itself
         if kind == "null":
-            node = {"driver": "null-co", "size": size, "read-zeroes": False}
+            self.daemon.add_null(disk, size)
         else:
-            node = {"driver": "file", "filename": path or self.memory_file(disk, size),
-                    "cache": {"direct": True}, "aio": "native"}
-        self.monitor.execute("blockdev-add", **{"node-name": disk, **node})
-        self.monitor.execute("block-export-add", type="vhost-user-blk", id=disk, writable=True,
-                             addr={"type": "unix", "path": self.socket(disk)}, iothread="io",
-                             **{"node-name": disk, "num-queues": queues})
+            self.daemon.add(disk, path or self.memory_file(disk, size), "native")
+        self.daemon.export(disk, queues)
 
     def memory_file(self, disk, size):
         path = os.path.join(self.files, disk)
@@ -146,12 +137,11 @@ class Qsd(Backend):
         return path
 
     def delete(self, disk):
-        self.monitor.execute("block-export-del", id=disk, mode="hard")
-        self.monitor.wait_event("BLOCK_EXPORT_DELETED")
-        self.monitor.execute("blockdev-del", **{"node-name": disk})
+        self.daemon.unexport(disk)
+        self.daemon.remove(disk)
 
     def close(self):
-        self.monitor.close()
+        self.daemon.close()
         super().close()
         shutil.rmtree(self.files, ignore_errors=True)
 

@@ -83,11 +83,16 @@ class StorageDaemon:
         self.monitor.execute("blockdev-add", driver="file", filename=file, cache={"direct": True},
                              aio=aio, **{"node-name": name})
 
-    def export(self, name):
+    def add_null(self, name, size):
+        """What reads and writes go to and leave no trace."""
+        self.monitor.execute("blockdev-add", driver="null-co", size=size,
+                             **{"node-name": name, "read-zeroes": False})
+
+    def export(self, name, queues=1):
         """Its vhost-user socket is NAME.sock."""
         self.monitor.execute("block-export-add", type="vhost-user-blk", id=name, writable=True,
                              addr={"type": "unix", "path": self.path(f"{name}.sock")},
-                             iothread="io", **{"node-name": name})
+                             iothread="io", **{"node-name": name, "num-queues": queues})
 
     def unexport(self, name):
         """Takes an export away; how long that took in ms."""
