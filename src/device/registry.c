@@ -442,6 +442,7 @@ void registry_shutdown(struct registry *r, registry_done_fn done, void *arg)
 
 void registry_on_tick(struct registry *r)
 {
+	registry_on_events(r); /* what an lcore has left there without a call */
 	jobs_retry(&r->jobs);
 	load_measure(&r->loads, r->params.lcores, r);
 	for (struct device *dev = r->devices; dev; dev = dev->next) {

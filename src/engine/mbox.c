@@ -72,6 +72,11 @@ void mbox_send(struct mbox *mbox, struct msg *msg)
 		mbox_rearm(mbox);
 }
 
+void mbox_leave(struct mbox *mbox, struct msg *msg)
+{
+	put(mbox, msg);
+}
+
 /* The oldest message, or NULL: none, or its predecessor's sender is about to link it (and to ring
  * the bell after that). */
 static struct msg *take(struct mbox *mbox)

@@ -34,6 +34,10 @@ void mbox_free(struct mbox *mbox);
 /** Any thread; never waits. */
 void mbox_send(struct mbox *mbox, struct msg *msg);
 
+/** The same without waking the reader: for what can wait until the next message comes or the reader
+ *  looks by itself, and is not worth a system call of the sender's. */
+void mbox_leave(struct mbox *mbox, struct msg *msg);
+
 /** The reader: up to n_max messages. Clears the eventfd first: after n_max messages there may be
  *  more, of which only mbox_rearm() or the next call tells. */
 unsigned int mbox_receive(struct mbox *mbox, struct msg **ret_msgs, unsigned int n_max);

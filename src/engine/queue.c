@@ -177,9 +177,11 @@ void queue_adopt(struct queue *q)
 	mbox_send(q->events, &q->moved_msg);
 }
 
+/* CTRL is told of it when it looks next: after the drain that most often follows, with the event of
+ * the next memory table, or within a second. */
 static void map_use_release(struct queue *q, struct map_use *use)
 {
-	mbox_send(q->events, &use->msg);
+	mbox_leave(q->events, &use->msg);
 }
 
 void queue_map_put(struct queue *q, struct map_use *use)
@@ -197,6 +199,7 @@ static bool is_reachable(const struct queue *q)
 
 void queue_swap_map(struct queue *q, struct map_use *map_use)
 {
+	const void *used = virtq_used_area(&q->vq);
 	struct map_use *old = q->map_use;
 
 	q->map_use = map_use;
@@ -205,8 +208,8 @@ void queue_swap_map(struct queue *q, struct map_use *map_use)
 
 		if (fault)
 			lose_ring(q, fault);
-		else
-			queue_notify(q);
+		else if (virtq_used_area(&q->vq) != used)
+			queue_notify(q); /* what the old place was told may be lost */
 	}
 	/* NULL: the queue has drained, and VHOST does not know yet. */
 	if (old && old->n_inflight == 0)

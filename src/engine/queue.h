@@ -71,7 +71,7 @@ enum engine_event {
 	EVENT_QUEUE_DRAINED, /* the queue's drained_msg: the lcore has forgotten the queue */
 	EVENT_QUEUE_MOVED,   /* the queue's moved_msg: the other lcore serves it */
 	EVENT_QUEUE_BROKEN,  /* the queue's broken_msg, once in its life */
-	EVENT_MAP_UNUSED,    /* a map_use's msg: no request uses it any more */
+	EVENT_MAP_UNUSED,    /* a map_use's msg: no request uses it any more. Left, not sent */
 	ENGINE_EVENTS_END,
 };
 

@@ -42,9 +42,15 @@ uint32_t virtq_base(const struct virtq *vq);
 
 bool virtq_should_notify(struct virtq *vq);
 
+/** Where the driver looks for what has ended; NULL while the ring is not mapped. */
+static inline const void *virtq_used_area(const struct virtq *vq)
+{
+	return vq->is_packed ? (const void *)vq->packed.desc : (const void *)vq->split.used;
+}
+
 static inline bool virtq_is_mapped(const struct virtq *vq)
 {
-	return vq->is_packed ? vq->packed.desc != NULL : vq->split.used != NULL;
+	return virtq_used_area(vq) != NULL;
 }
 
 static inline uint16_t virtq_size(const struct virtq *vq)

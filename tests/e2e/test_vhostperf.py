@@ -229,10 +229,10 @@ def corrupt(image, at, data):
 
 
 def test_verify_finds_corruption():
-    read = ["--rw", "read", "--verify", "--time", 0.3, "--depth", 4]
+    read = ["--rw", "read", "--verify", "--depth", 4, "--time"]
     with Disk("aio", size=256 << 10) as disk:
         perf_run.measure(disk.socket, *options_of("write"), "--verify", "--time", 0.5)
-        perf_run.measure(disk.socket, *read)
+        perf_run.measure(disk.socket, *read, 0.3)
         with open(disk.image, "rb") as file:
             file.seek(5 * BLOCK)
             block = file.read(BLOCK)
@@ -241,11 +241,11 @@ def test_verify_finds_corruption():
                 (20 * BLOCK, block, "sector 160: .* found sector 40 generation"),  # misplaced
                 (7 * BLOCK + SECTOR, bytes(SECTOR), "sector 57: .* found sector 0")):  # torn
             old = corrupt(disk.image, at, data)
-            result, err = perf_run.failing(disk.socket, *read)
+            result, err = perf_run.failing(disk.socket, *read, 1)
             assert result["mismatches"] > 0, result
             assert re.search(f"wrong data in {found}", err), err
             corrupt(disk.image, at, old)
-        perf_run.measure(disk.socket, *read)
+        perf_run.measure(disk.socket, *read, 0.3)
 
 
 # -- phases -----------------------------------------------------------------------------------

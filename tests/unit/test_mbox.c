@@ -77,6 +77,27 @@ static void test_wakeup(void **state)
 	mbox_free(mbox);
 }
 
+/* What is left there wakes nobody, and comes in order with what is sent, or by itself. */
+static void test_leave(void **state)
+{
+	struct mbox *mbox = new_mbox(true);
+	struct msg msgs[3], *got[4];
+
+	(void)state;
+	mbox_leave(mbox, &msgs[0]);
+	assert_false(is_readable(mbox));
+	mbox_send(mbox, &msgs[1]);
+	assert_true(is_readable(mbox));
+	assert_int_equal(mbox_receive(mbox, got, 4), 2);
+	assert_ptr_equal(got[0], &msgs[0]);
+	assert_ptr_equal(got[1], &msgs[1]);
+	mbox_leave(mbox, &msgs[2]);
+	assert_false(is_readable(mbox));
+	assert_int_equal(mbox_receive(mbox, got, 4), 1);
+	assert_ptr_equal(got[0], &msgs[2]);
+	mbox_free(mbox);
+}
+
 struct sender {
 	struct mbox *mbox;
 	struct msg msgs[N_MESSAGES];
@@ -213,9 +234,10 @@ static void test_no_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_sender),   cmocka_unit_test(test_wakeup),
-		cmocka_unit_test(test_many_senders), cmocka_unit_test(test_wait),
-		cmocka_unit_test(test_never_full),   cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_one_sender),     cmocka_unit_test(test_wakeup),
+		cmocka_unit_test(test_leave),          cmocka_unit_test(test_many_senders),
+		cmocka_unit_test(test_wait),           cmocka_unit_test(test_never_full),
+		cmocka_unit_test(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests_name("mbox", tests, NULL, NULL);

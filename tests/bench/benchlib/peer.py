@@ -19,7 +19,7 @@ GIB = 1 << 30
 class NoControl:
     """There is no control plane beside the monitor that a deletion is made with."""
 
-    error = None
+    error = n_lives = None
 
     def __enter__(self):
         return self
@@ -28,7 +28,7 @@ class NoControl:
         pass
 
     def figures(self):
-        return {}
+        return {}, {}
 
 
 class PeerRig:

@@ -17,7 +17,7 @@ class Figures:
         self.buckets = {}
         self.n = 0
         self.seconds = self.max_us = self.gap_us = 0.0
-        self.worst_p999_us = 0.0  # of a single phase
+        self.phase_p999_us = []
 
     def add(self, phase):
         latency = phase["latency_net_us"]
@@ -27,7 +27,11 @@ class Figures:
         self.seconds += phase["seconds"]
         self.max_us = max(self.max_us, latency["max"])
         self.gap_us = max(self.gap_us, phase["gap_net_max_us"])
-        self.worst_p999_us = max(self.worst_p999_us, latency["p99.9"])
+        self.phase_p999_us.append(latency["p99.9"])
+
+    def p999_spread_us(self):
+        """How far the phases lie apart: the noise floor of this figure."""
+        return max(self.phase_p999_us) - min(self.phase_p999_us)
 
     def percentile(self, percent):
         """The latency in us that so many per cent of the requests do not exceed."""
@@ -42,7 +46,7 @@ class Figures:
         percentiles = {f"p{percent:g}": self.percentile(percent) for percent in (50, 99, 99.9)}
         return {"seconds": round(self.seconds, 3), "requests": self.n, **percentiles,
                 "max": self.max_us, "gap_max_us": self.gap_us,
-                "worst_phase_p99.9": self.worst_p999_us}
+                "phases_p99.9": self.phase_p999_us}
 
 
 class Probe:

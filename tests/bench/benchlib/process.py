@@ -135,7 +135,6 @@ class Noise:
     def judge(self, row):
         """Puts into a row of the table what is known of the noise so far."""
         row["noise_us"] = self.longest_us[LCORE_CPU]
-        row["control_noise_ms"] = self.longest_us[OTHER_CPU] / 1e3
 
     def describe(self):
         return (f"Noise: in {self.seconds:.0f} s a loop that did nothing on the lcore's CPU lost "

@@ -53,7 +53,7 @@ class VhostdRig:
         return self.daemon.path(name)
 
     def control(self):
-        return ControlProbe(self.daemon)
+        return ControlProbe(self.build, self.daemon)
 
     def forget_turns(self, trace=False):
         """The lcore's longest turn is from now on; slow ones are kept in detail, or not."""

@@ -22,6 +22,7 @@ class Rounds:
         self.busy_turns = []
         self.quiet_turns = []
         self.control_ms = {}
+        self.control_net_ms = {}
         self.del_ms = None
 
     def set_up(self):
@@ -54,8 +55,8 @@ class Rounds:
         self.quiet()
         control.figures()
         self.busy()
-        for name, ms in control.figures().items():
-            self.control_ms[name] = max(ms, self.control_ms.get(name, 0.0))
+        for longest, ms in zip((self.control_ms, self.control_net_ms), control.figures()):
+            longest.update({name: max(ms[name], longest.get(name, 0.0)) for name in ms})
         self.n += 1
 
     def run(self):
@@ -67,6 +68,8 @@ class Rounds:
                 self.one(control)
         if control.error:
             raise BenchError(control.error)
+        if control.n_lives == 0:
+            raise BenchError("the control plane was not tried")
         self.scenario.clean()
 
     def close(self):
@@ -90,5 +93,6 @@ def measure(rig, scenario, depth):
             "turn_cause": turn_cause,
             "slow_turns": [turn for turns in rounds.busy_turns for turn in turns[2]],
             "quiet_turn_us": max(turns[0] or 0.0 for turns in rounds.quiet_turns),
-            "control_ms": rounds.control_ms, "control_held_ms": scenario.control_held_ms,
+            "control_ms": rounds.control_ms, "control_net_ms": rounds.control_net_ms,
+            "control_held_ms": scenario.control_held_ms,
             "failure": scenario.failure, "failures_before": []}
