@@ -41,11 +41,14 @@ const char *vring_split_map(struct vring_split *vr, const struct guest_mem *mem,
  *  no kicks, as fits a polling device. After vring_split_map(). */
 void vring_split_start(struct vring_split *vr, int32_t base);
 
-/** How many chains the driver has made available; -1 when its index is more than the ring ahead. */
+/** How many chains the driver has made available; -1 when its index is more than the ring ahead.
+ *  Has the next entry come from the driver's CPU together with the index, not after it. */
 static inline int vring_split_n_avail(const struct vring_split *vr)
 {
-	uint16_t n = __atomic_load_n(&vr->avail->idx, __ATOMIC_ACQUIRE);
+	uint16_t n;
 
+	__builtin_prefetch(&vr->avail->ring[vr->last_avail_idx & (vr->size - 1)]);
+	n = __atomic_load_n(&vr->avail->idx, __ATOMIC_ACQUIRE);
 	n = (uint16_t)(n - vr->last_avail_idx);
 	return n <= vr->size ? n : -1;
 }
