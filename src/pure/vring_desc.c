@@ -1,22 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pure/vring_desc.h"
 
-const char *desc_table_find(struct desc_table *ret, const struct guest_mem *mem, uint64_t gpa,
-			    uint32_t n_bytes, uint32_t *hint)
-{
-	if (n_bytes == 0 || n_bytes % VRING_DESC_BYTES)
-		return "an indirect table's length is not a multiple of 16";
-	*ret = (struct desc_table){
-		.host = guest_mem_near(mem, gpa, n_bytes, hint),
-		.gpa = gpa,
-		.n = n_bytes / VRING_DESC_BYTES,
-	};
-	if (!ret->host && guest_mem_split(mem, gpa, n_bytes, NULL, 0) < 0)
-		return "an indirect table is outside of the guest's memory";
-	return NULL;
-}
+#include <string.h>
 
-bool desc_read_split(const struct guest_mem *mem, uint64_t gpa, struct desc_words *ret)
+bool desc_read_split(const struct guest_mem *mem, uint64_t gpa, struct guest_words *ret)
 {
 	struct iovec piece[GUEST_MEM_REGIONS_MAX];
 	int n = guest_mem_split(mem, gpa, VRING_DESC_BYTES, piece, ARRAY_LEN(piece));

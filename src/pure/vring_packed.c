@@ -102,21 +102,20 @@ void vring_packed_start(struct vring_packed *vr)
 	vring_packed_refuse_kicks(vr);
 }
 
-static inline uint16_t packed_flags(struct desc_words d)
+static inline uint16_t packed_flags(struct guest_words d)
 {
 	return desc_at_14(d);
 }
 
 /* 2.8.7: of the flags in a table only WRITE counts, and all its entries are the chain. */
-static const char *walk_table(struct vring_packed *vr, struct chain *c, const struct guest_mem *mem,
-			      struct desc_words indirect)
+static ALWAYS_INLINE const char *walk_table(struct vring_packed *vr, struct chain *c,
+					    struct gather *g, const struct guest_mem *mem,
+					    struct guest_words indirect)
 {
-	struct gather g = gather_begin(c, mem, vr->hint);
 	struct desc_table table;
-	struct desc_words d;
+	struct guest_words d;
 	uint32_t i = 0;
-	const char *fault =
-		desc_table_find(&table, mem, indirect.addr, desc_len(indirect), &vr->table_hint);
+	const char *fault = desc_table_find(&table, mem, indirect, &vr->table_hint);
 
 	if (unlikely(fault))
 		return fault;
@@ -126,11 +125,10 @@ static const char *walk_table(struct vring_packed *vr, struct chain *c, const st
 		if (unlikely(!desc_table_read(&table, mem, i, &d)))
 			fault = "an indirect table is outside of the guest's memory";
 		else
-			fault = gather_add(&g, c, mem, d.addr, desc_len(d),
-					   packed_flags(d) & VRING_DESC_F_WRITE);
+			fault = gather_add(g, c, mem, d.first, desc_len(d),
+					   packed_flags(d) & VRING_DESC_F_WRITE, &vr->hint);
 	} while (++i < table.n && likely(!fault));
 	c->n_descs = (uint16_t)(c->n_descs + i);
-	gather_end(&g, c, mem, &vr->hint);
 	return fault;
 }
 
@@ -147,14 +145,13 @@ static void advance(struct vring_packed *vr, uint16_t n)
 
 /* Follows a chain through the ring from its first available descriptor on. The last one is left in
  * *ret_last. */
-static const char *walk(struct vring_packed *vr, struct chain *c, const struct guest_mem *mem,
-			struct desc_words *ret_last)
+static ALWAYS_INLINE const char *walk(struct vring_packed *vr, struct chain *c, struct gather *g,
+				      const struct guest_mem *mem, struct guest_words *ret_last)
 {
 	const struct desc_table ring = {.host = (const uint8_t *)vr->desc, .n = vr->size};
 	uint16_t want = vr->avail_wrap ? VRING_PACKED_AVAIL : VRING_PACKED_USED;
 	uint32_t n = 0, n_max = (uint32_t)vr->size - vr->n_taken, at = vr->avail_idx;
-	struct gather g = gather_begin(c, mem, vr->hint);
-	struct desc_words d = {0, 0};
+	struct guest_words d = {0, 0};
 	const char *fault = NULL;
 
 	do {
@@ -171,8 +168,8 @@ static const char *walk(struct vring_packed *vr, struct chain *c, const struct g
 		n++;
 		if (packed_flags(d) & VRING_DESC_F_INDIRECT)
 			break;
-		fault = gather_add(&g, c, mem, d.addr, desc_len(d),
-				   packed_flags(d) & VRING_DESC_F_WRITE);
+		fault = gather_add(g, c, mem, d.first, desc_len(d),
+				   packed_flags(d) & VRING_DESC_F_WRITE, &vr->hint);
 		if (unlikely(++at == ring.n)) {
 			at = 0;
 			want ^= VRING_PACKED_AVAIL | VRING_PACKED_USED;
@@ -180,7 +177,6 @@ static const char *walk(struct vring_packed *vr, struct chain *c, const struct g
 	} while (likely(!fault) && (packed_flags(d) & VRING_DESC_F_NEXT));
 	*ret_last = d;
 	c->n_slots = c->n_descs = (uint16_t)n;
-	gather_end(&g, c, mem, &vr->hint);
 	advance(vr, (uint16_t)n);
 	return fault;
 }
@@ -188,18 +184,19 @@ static const char *walk(struct vring_packed *vr, struct chain *c, const struct g
 const char *vring_packed_take(struct vring_packed *vr, const struct guest_mem *mem,
 			      struct chain *ret)
 {
-	struct desc_words last;
-	const char *fault;
+	struct gather g = gather_begin(ret, mem, vr->hint);
+	struct guest_words last;
+	const char *fault = walk(vr, ret, &g, mem, &last);
 
-	*ret = (struct chain){.iov = ret->iov, .n_iov_max = ret->n_iov_max};
-	fault = walk(vr, ret, mem, &last);
 	ret->id = desc_at_12(last); /* 2.8.6: of a list, the last descriptor's */
-	if (!fault && (packed_flags(last) & VRING_DESC_F_INDIRECT)) {
-		if (ret->n_slots > 1 || (packed_flags(last) & VRING_DESC_F_NEXT))
-			return "an indirect descriptor is part of a chain";
-		fault = walk_table(vr, ret, mem, last);
+	if (likely(!fault) && (packed_flags(last) & VRING_DESC_F_INDIRECT)) {
+		if (unlikely(ret->n_slots > 1 || (packed_flags(last) & VRING_DESC_F_NEXT)))
+			fault = "an indirect descriptor is part of a chain";
+		else
+			fault = walk_table(vr, ret, &g, mem, last);
 	}
-	if (!fault && ret->id >= vr->size)
+	gather_end(&g, ret);
+	if (likely(!fault) && unlikely(ret->id >= vr->size))
 		return "a buffer id is not below the queue's size";
 	return fault;
 }

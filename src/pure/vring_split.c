@@ -82,82 +82,81 @@ void vring_split_start(struct vring_split *vr, int32_t base)
 	vring_split_refuse_kicks(vr);
 }
 
-static inline uint16_t split_flags(struct desc_words d)
+static inline uint16_t split_flags(struct guest_words d)
 {
 	return desc_at_12(d);
 }
 
-/* Follows a chain through one table from entry i on; it may have up to n_max descriptors. One that
- * is indirect ends the walk and is left in *ret_indirect. */
-static const char *walk(struct vring_split *vr, struct chain *c, const struct guest_mem *mem,
-			const struct desc_table *table, uint32_t i, uint32_t n_max,
-			struct desc_words *ret_indirect)
+/* The table that an indirect descriptor refers to. 2.7.5.3.2: zero or more normal descriptors may
+ * come before it. A table longer than the queue is against 2.7.5.3.1, yet harmless,
+ * and QEMU and SPDK take it: rings of two entries work that way. */
+static ALWAYS_INLINE const char *enter_table(struct vring_split *vr, const struct guest_mem *mem,
+					     struct guest_words indirect, bool is_nested,
+					     struct desc_table *ret)
 {
-	struct gather g = gather_begin(c, mem, vr->hint);
-	const char *fault = NULL;
-	struct desc_words d;
-	uint32_t n = 0;
-
-	do {
-		if (unlikely(i >= table->n))
-			fault = "a descriptor's next is outside of the table";
-		else if (unlikely(n++ == n_max))
-			fault = "a descriptor chain is longer than the queue or loops";
-		else if (unlikely(!desc_table_read(table, mem, i, &d)))
-			fault = "an indirect table is outside of the guest's memory";
-		if (unlikely(fault))
-			break;
-		if (split_flags(d) & VRING_DESC_F_INDIRECT) {
-			*ret_indirect = d;
-			break;
-		}
-		fault = gather_add(&g, c, mem, d.addr, desc_len(d),
-				   split_flags(d) & VRING_DESC_F_WRITE);
-		i = desc_at_14(d);
-	} while (likely(!fault) && (split_flags(d) & VRING_DESC_F_NEXT));
-	c->n_descs = (uint16_t)(c->n_descs + n);
-	gather_end(&g, c, mem, &vr->hint);
-	return fault;
+	if (unlikely(is_nested))
+		return "an indirect descriptor is nested";
+	if (unlikely(split_flags(indirect) & VRING_DESC_F_NEXT))
+		return "a descriptor is both indirect and continued";
+	return desc_table_find(ret, mem, indirect, &vr->table_hint);
 }
 
-/* 2.7.5.3.2: zero or more normal descriptors may come before the one that is indirect. */
-static const char *walk_indirect(struct vring_split *vr, struct chain *c,
-				 const struct guest_mem *mem, struct desc_words indirect)
+/* Follows a chain from descriptor `head` of the ring on. */
+static ALWAYS_INLINE const char *walk(struct vring_split *vr, struct chain *c,
+				      const struct guest_mem *mem, uint32_t head)
 {
-	struct desc_words nested = {0, 0};
-	struct desc_table table;
-	const char *fault;
+	struct desc_table table = {.host = (const uint8_t *)vr->desc, .n = vr->size};
+	struct gather g = gather_begin(c, mem, vr->hint);
+	uint32_t i = head, n = 0, n_max = vr->size;
+	const char *fault = NULL;
+	bool in_table = false;
+	struct guest_words d;
 
-	if (split_flags(indirect) & VRING_DESC_F_NEXT)
-		return "a descriptor is both indirect and continued";
-	fault = desc_table_find(&table, mem, indirect.addr, desc_len(indirect), &vr->table_hint);
-	/* A table longer than the queue is against 2.7.5.3.1, yet harmless, and QEMU and SPDK take
-	 * it: rings of two entries work that way. */
-	if (!fault)
-		fault = walk(vr, c, mem, &table, 0, VRING_SIZE_MAX, &nested);
-	if (!fault && split_flags(nested))
-		return "an indirect descriptor is nested";
+	if (unlikely(head >= vr->size))
+		fault = "an available entry is outside of the descriptor table";
+	while (likely(!fault)) {
+		if (unlikely(i >= table.n)) {
+			fault = "a descriptor's next is outside of the table";
+			break;
+		}
+		if (unlikely(n == n_max)) {
+			fault = "a descriptor chain is longer than the queue or loops";
+			break;
+		}
+		if (unlikely(!desc_table_read(&table, mem, i, &d))) {
+			fault = "an indirect table is outside of the guest's memory";
+			break;
+		}
+		n++;
+		if (split_flags(d) & VRING_DESC_F_INDIRECT) {
+			fault = enter_table(vr, mem, d, in_table, &table);
+			in_table = true;
+			i = 0;
+			n_max = n + VRING_SIZE_MAX;
+			continue;
+		}
+		fault = gather_add(&g, c, mem, d.first, desc_len(d),
+				   split_flags(d) & VRING_DESC_F_WRITE, &vr->hint);
+		if (!(split_flags(d) & VRING_DESC_F_NEXT))
+			break;
+		i = desc_at_14(d);
+	}
+	c->n_descs = (uint16_t)n;
+	gather_end(&g, c);
 	return fault;
 }
 
 const char *vring_split_take(struct vring_split *vr, const struct guest_mem *mem, struct chain *ret)
 {
-	const struct desc_table table = {.host = (const uint8_t *)vr->desc, .n = vr->size};
 	uint16_t slot = vr->last_avail_idx & (vr->size - 1);
 	uint16_t head = __atomic_load_n(&vr->avail->ring[slot], __ATOMIC_RELAXED);
-	struct desc_words indirect = {0, 0};
-	const char *fault;
 
-	*ret = (struct chain){.id = head, .iov = ret->iov, .n_iov_max = ret->n_iov_max};
+	ret->id = head;
+	ret->n_slots = 0;
 	vr->last_avail_idx++;
-	if (unlikely(head >= vr->size))
-		return "an available entry is outside of the descriptor table";
 	if (unlikely((vr->last_avail_idx & (KICK_FAR_AHEAD / 2 - 1)) == 0))
 		vring_split_refuse_kicks(vr);
-	fault = walk(vr, ret, mem, &table, head, vr->size, &indirect);
-	if (!fault && split_flags(indirect))
-		fault = walk_indirect(vr, ret, mem, indirect);
-	return fault;
+	return walk(vr, ret, mem, head);
 }
 
 bool vring_split_should_notify(struct vring_split *vr)
