@@ -169,17 +169,12 @@ static unsigned int fetch_and_submit(struct lane *lane, struct turn_clock *clock
 static unsigned int reap(struct lane *lane) IN_LCORE
 {
 	struct store_io *ios[REAP_MAX];
-	unsigned int n, n_more = 0;
+	unsigned int n, n_more;
 
 	if (lane->channel->n_inflight == 0)
 		return 0;
 	n = store_reap(lane->channel, ios, REAP_MAX);
-	for (unsigned int i = 0; i < n; i++) {
-		struct store_io *more = queue_complete(ios[i]);
-
-		if (more)
-			ios[n_more++] = more;
-	}
+	n_more = queue_complete(ios, n);
 	if (n_more)
 		store_submit(lane->channel, ios, n_more);
 	return n;

@@ -83,8 +83,15 @@ void lane_add_queue(struct lane *lane, struct queue *queue) IN_LCORE;
 /* Between queue.c, queue_hold.c, queue_io.c, queue_notify.c and lane.c. */
 void queue_break(struct queue *queue, const char *why) IN_LCORE;
 void queue_notify(struct queue *queue) IN_LCORE;
-void queue_map_put(struct queue *queue, struct map_use *use) IN_LCORE;
+void queue_map_release(struct queue *queue, struct map_use *use) IN_LCORE;
 void queue_drained(struct queue *queue) IN_LCORE;
+
+/** A request has ended that began under this map. */
+static inline void queue_map_put(struct queue *queue, struct map_use *use) IN_LCORE
+{
+	if (--use->n_inflight == 0 && unlikely(use != queue->map_use))
+		queue_map_release(queue, use);
+}
 
 /* queue_hold.c, for lanes with limits. */
 

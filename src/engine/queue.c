@@ -179,15 +179,9 @@ void queue_adopt(struct queue *q)
 
 /* CTRL is told of it when it looks next: after the drain that most often follows, with the event of
  * the next memory table, or within a second. */
-static void map_use_release(struct queue *q, struct map_use *use)
+void queue_map_release(struct queue *q, struct map_use *use)
 {
 	mbox_leave(q->events, &use->msg);
-}
-
-void queue_map_put(struct queue *q, struct map_use *use)
-{
-	if (--use->n_inflight == 0 && use != q->map_use)
-		map_use_release(q, use);
 }
 
 /* Attached, and its ring not lost. */
@@ -213,7 +207,7 @@ void queue_swap_map(struct queue *q, struct map_use *map_use)
 	}
 	/* NULL: the queue has drained, and VHOST does not know yet. */
 	if (old && old->n_inflight == 0)
-		map_use_release(q, old);
+		queue_map_release(q, old);
 }
 
 int queue_swap_call(struct queue *q, int call_fd)
@@ -269,6 +263,6 @@ void queue_drained(struct queue *q)
 	forget_kicks(q);
 	queue_event(q, QUEUE_EV_DRAINED);
 	q->map_use = NULL;
-	map_use_release(q, use);
+	queue_map_release(q, use);
 	mbox_send(q->events, &q->drained_msg); /* the queue is CTRL's from here on */
 }

@@ -223,9 +223,10 @@ void queue_wake(struct queue *queue) IN_LCORE;
 unsigned int queue_fetch(struct queue *queue, struct store_io **ret_ios,
 			 unsigned int n_max) IN_LCORE;
 
-/** The store has ended `io`. Its request ends too (the driver sees it after queue_flush()), or goes
- *  on with another operation, which is returned. */
-struct store_io *queue_complete(struct store_io *io) IN_LCORE;
+/** The store has ended n operations. Their requests end too (the driver sees it after
+ *  queue_flush()), or go on with another operation: these are left at the front of ios. Returns how
+ *  many. */
+unsigned int queue_complete(struct store_io **ios, unsigned int n) IN_LCORE;
 
 /** Publishes used elements and notifies the driver if it asked for that, now or, where interrupts
  * are coalesced, by notify_tsc. */

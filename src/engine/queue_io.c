@@ -22,32 +22,43 @@ static struct request *request_get(struct queue *q)
 
 	q->free_requests = req->next_free;
 	req->map_use = q->map_use;
-	q->map_use->n_inflight++;
-	atomic_store_explicit(&q->n_inflight,
-			      atomic_load_explicit(&q->n_inflight, memory_order_relaxed) + 1,
-			      memory_order_relaxed);
 	return req;
 }
 
-static void request_put(struct request *req) IN_LCORE
+/* It was not begun. */
+static void request_unget(struct queue *q, struct request *req)
 {
-	struct queue *q = req->queue;
-
-	if (q->big_iov_user == req)
+	if (unlikely(q->big_iov_user == req))
 		q->big_iov_user = NULL;
 	req->next_free = q->free_requests;
 	q->free_requests = req;
+}
+
+/* These have begun. */
+static void count_inflight(struct queue *q, unsigned int n)
+{
+	q->map_use->n_inflight += n;
+	atomic_store_explicit(&q->n_inflight,
+			      atomic_load_explicit(&q->n_inflight, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+static ALWAYS_INLINE void request_put(struct request *req) IN_LCORE
+{
+	struct queue *q = req->queue;
+
+	request_unget(q, req);
 	atomic_store_explicit(&q->n_inflight,
 			      atomic_load_explicit(&q->n_inflight, memory_order_relaxed) - 1,
 			      memory_order_relaxed);
 	queue_map_put(q, req->map_use);
 }
 
-static void count(struct queue *q, const struct request *req, uint8_t status)
+static ALWAYS_INLINE void count(struct queue *q, const struct request *req, uint8_t status)
 {
 	struct queue_counters *c = q->counters;
 
-	if (status != VIRTIO_BLK_S_OK) {
+	if (unlikely(status != VIRTIO_BLK_S_OK)) {
 		counter_add(status == VIRTIO_BLK_S_UNSUPP ? &c->unsupported : &c->io_errors, 1);
 		return;
 	}
@@ -77,12 +88,12 @@ static void count(struct queue *q, const struct request *req, uint8_t status)
 
 /* Writes status and used element. used->len counts the bytes written from the chain's first
  * writable one on without a gap (2.7.8.2): none on an error of a request with a payload to fill. */
-static void finish(struct request *req, uint8_t status) IN_LCORE
+static ALWAYS_INLINE void finish(struct request *req, uint8_t status) IN_LCORE
 {
 	struct queue *q = req->queue;
 	uint32_t n_bytes = req->used_bytes;
 
-	if (status != VIRTIO_BLK_S_OK && n_bytes > 1)
+	if (unlikely(status != VIRTIO_BLK_S_OK) && n_bytes > 1)
 		n_bytes = 0;
 	__atomic_store_n(req->status, status, __ATOMIC_RELAXED);
 	count(q, req, status);
@@ -91,6 +102,12 @@ static void finish(struct request *req, uint8_t status) IN_LCORE
 		q->n_used_pending++;
 	}
 	request_put(req);
+}
+
+/* The same for what the store has nothing to do for. */
+static void finish_early(struct request *req, uint8_t status) IN_LCORE
+{
+	finish(req, status);
 }
 
 /* May the data stay in a volatile cache until the next FLUSH? */
@@ -122,18 +139,24 @@ static bool next_range(struct request *req)
 	return false;
 }
 
-struct store_io *queue_complete(struct store_io *io) IN_LCORE
+unsigned int queue_complete(struct store_io **ios, unsigned int n)
 {
-	struct request *req = container_of(io, struct request, io);
+	unsigned int n_more = 0;
 
-	if (io->result == 0 && req->n_ranges && next_range(req))
-		return io;
-	finish(req, io->result == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
-	return NULL;
+	for (unsigned int i = 0; i < n; i++) {
+		struct store_io *io = ios[i];
+		struct request *req = container_of(io, struct request, io);
+
+		if (unlikely(req->n_ranges) && io->result == 0 && next_range(req))
+			ios[n_more++] = io;
+		else
+			finish(req, likely(io->result == 0) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+	}
+	return n_more;
 }
 
 /* Turns a checked request into its first operation. False: there is nothing for the store to do. */
-static bool to_store_io(struct request *req, const struct blk_request *blk)
+static ALWAYS_INLINE bool to_store_io(struct request *req, const struct blk_request *blk)
 {
 	struct store_io *io = &req->io;
 
@@ -160,33 +183,34 @@ static bool to_store_io(struct request *req, const struct blk_request *blk)
 	}
 }
 
-static void answer_get_id(struct request *req, const struct blk_request *blk) IN_LCORE
+/* By value: the caller's stays in registers. */
+static void answer_get_id(struct request *req, struct blk_request blk) IN_LCORE
 {
-	uint32_t n = blk_request_get_id(blk, req->queue->lane->disk);
+	uint32_t n = blk_request_get_id(&blk, req->queue->lane->disk);
 
-	req->used_bytes = n == blk->payload_bytes ? n + 1 : n;
+	req->used_bytes = n == blk.payload_bytes ? n + 1 : n;
 	finish(req, VIRTIO_BLK_S_OK);
 }
 
 /* Checks the request; keeps the segments of a DISCARD or WRITE_ZEROES where its iov was. */
-static uint8_t check(struct request *req, struct blk_request *blk, const struct chain *c)
+static ALWAYS_INLINE uint8_t check(struct request *req, struct blk_request *blk,
+				   const struct chain *c)
 {
 	struct blk_range ranges[BLK_RANGES_MAX];
-	uint8_t status;
+	uint8_t status = VIRTIO_BLK_S_IOERR;
 
-	if (c->too_long)
-		return VIRTIO_BLK_S_IOERR;
-	status = blk_request_check(blk, req->queue->lane->disk, ranges);
+	if (likely(!c->too_long))
+		status = blk_request_check(blk, req->queue->lane->disk, ranges);
 	req->n_ranges = blk->n_ranges;
 	req->next_range = 0;
-	if (blk->n_ranges)
+	if (unlikely(blk->n_ranges))
 		memcpy(req->ranges, ranges, blk->n_ranges * sizeof(ranges[0]));
 	return status;
 }
 
 /* Starts one request: answers it at once, or returns what the store has to do. */
-static struct store_io *start(struct request *req, struct blk_request *blk,
-			      const struct chain *c) IN_LCORE
+static ALWAYS_INLINE struct store_io *start(struct request *req, struct blk_request *blk,
+					    const struct chain *c) IN_LCORE
 {
 	uint8_t status = check(req, blk, c);
 
@@ -200,16 +224,16 @@ static struct store_io *start(struct request *req, struct blk_request *blk,
 	else
 		req->used_bytes = c->writable_bytes == 1 ? 1 : 0;
 	req->io.n_bytes = 0;
-	if (status != VIRTIO_BLK_S_OK) {
-		finish(req, status);
+	if (unlikely(status != VIRTIO_BLK_S_OK)) {
+		finish_early(req, status);
 		return NULL;
 	}
-	if (blk->type == VIRTIO_BLK_T_GET_ID) {
-		answer_get_id(req, blk);
+	if (unlikely(blk->type == VIRTIO_BLK_T_GET_ID)) {
+		answer_get_id(req, *blk);
 		return NULL;
 	}
 	if (!to_store_io(req, blk)) {
-		finish(req, VIRTIO_BLK_S_OK);
+		finish_early(req, VIRTIO_BLK_S_OK);
 		return NULL;
 	}
 	return &req->io;
@@ -253,10 +277,11 @@ static void prefetch_request(const struct chain *c)
 }
 
 /* The first step: take chains. */
-static void take_batch(struct queue *q, struct batch *b, unsigned int n_max) IN_LCORE
+static void take_batch(struct queue *q, struct batch *b, int n_avail, unsigned int n_max) IN_LCORE
 {
 	uint64_t n_bytes = 0, n_descs = 0;
-	int n_avail = 0;
+
+	virtq_prefetch(&q->vq, (unsigned int)n_avail < n_max ? (unsigned int)n_avail : n_max);
 
 	while (b->n < n_max && n_bytes < TURN_MAX_BYTES && n_descs < TURN_MAX_DESCS &&
 	       q->free_requests) {
@@ -264,8 +289,8 @@ static void take_batch(struct queue *q, struct batch *b, unsigned int n_max) IN_
 		struct request *req;
 		bool taken;
 
-		if (n_avail == 0)
-			n_avail = virtq_n_avail_prefetch(&q->vq, n_max - b->n);
+		if (n_avail == 0 && q->vq.is_packed)
+			n_avail = virtq_n_avail(&q->vq);
 		if (n_avail-- <= 0)
 			break;
 		req = request_get(q);
@@ -273,7 +298,7 @@ static void take_batch(struct queue *q, struct batch *b, unsigned int n_max) IN_
 		if (unlikely(!taken || b->fault)) {
 			if (taken) /* GET_VRING_BASE tells where it stopped */
 				virtq_untake(&q->vq, chain);
-			request_put(req);
+			request_unget(q, req);
 			break;
 		}
 		prefetch_request(chain);
@@ -281,6 +306,7 @@ static void take_batch(struct queue *q, struct batch *b, unsigned int n_max) IN_
 		n_descs += chain->n_descs;
 		b->reqs[b->n++] = req;
 	}
+	count_inflight(q, b->n);
 }
 
 /* Requests from i on are not started: the driver's ring is as if they were not taken. */
@@ -348,7 +374,7 @@ unsigned int queue_fetch(struct queue *q, struct store_io **ret_ios, unsigned in
 	else if (n_avail < 0)
 		b.fault = "the available index is more than the ring ahead";
 	else
-		take_batch(q, &b, n_max < TURN_MAX_REQUESTS ? n_max : TURN_MAX_REQUESTS);
+		take_batch(q, &b, n_avail, n_max < TURN_MAX_REQUESTS ? n_max : TURN_MAX_REQUESTS);
 	n_ios = start_batch(q, &b, ret_ios);
 	if (limited)
 		queue_account_hold(q, b.n);

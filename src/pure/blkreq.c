@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pure/blkreq.h"
 
-#include <endian.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 #include <string.h>
-
-#include "base/compiler.h"
 
 #define BIT(n) (1ull << (n))
 
@@ -77,61 +74,13 @@ static void iov_take_front(struct iovec **iov, uint16_t *n_iov, void *buf, size_
 	}
 }
 
-const char *blk_request_parse(struct chain *c, struct blk_request *ret)
+struct guest_words blk_header_gather(struct iovec **readable, uint16_t *n_readable)
 {
-	struct iovec *readable = c->iov, *writable = c->iov + c->n_readable;
-	uint16_t n_readable = c->n_readable, n_writable = c->n_writable;
-	struct virtio_blk_outhdr header;
+	struct guest_words header;
 
-	if (c->readable_bytes < sizeof(header))
-		return "a request's header is shorter than 16 bytes";
-	if (!c->last_writable)
-		return "a request has no device-writable byte for its status";
-	if (likely(readable->iov_len == sizeof(header))) { /* as every driver makes it */
-		memcpy(&header, readable->iov_base, sizeof(header));
-		readable++;
-		n_readable--;
-	} else {
-		iov_take_front(&readable, &n_readable, &header, sizeof(header));
-	}
+	iov_take_front(readable, n_readable, &header, sizeof(header));
 	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* from here on only the copy is looked at */
-	*ret = (struct blk_request){
-		.type = le32toh(header.type),
-		.sector = le64toh(header.sector),
-		.status = c->last_writable,
-	};
-	if (c->too_long)
-		return NULL; /* blk_request_check() isn't asked: the caller answers IOERR */
-	if (--writable[n_writable - 1].iov_len == 0)
-		n_writable--;
-	if (ret->type == VIRTIO_BLK_T_IN || ret->type == VIRTIO_BLK_T_GET_ID) {
-		ret->payload = writable;
-		ret->n_payload = n_writable;
-		ret->payload_bytes = c->writable_bytes - 1;
-	} else {
-		ret->payload = readable;
-		ret->n_payload = n_readable;
-		ret->payload_bytes = c->readable_bytes - sizeof(header);
-	}
-	return NULL;
-}
-
-/* Does [sector, sector + n_sectors) lie on the disk, in whole blocks? */
-static bool range_ok(const struct blk_disk *disk, uint64_t sector, uint64_t n_sectors)
-{
-	uint64_t capacity = atomic_load_explicit(&disk->capacity_sectors, memory_order_acquire);
-	uint32_t block_sectors = disk->block_size_bytes / SECTOR_BYTES;
-
-	return n_sectors <= capacity && sector <= capacity - n_sectors &&
-	       ((sector | n_sectors) & (block_sectors - 1)) == 0;
-}
-
-static uint8_t check_rw(const struct blk_request *req, const struct blk_disk *disk)
-{
-	if (req->payload_bytes % SECTOR_BYTES || req->payload_bytes > BLK_PAYLOAD_MAX ||
-	    !range_ok(disk, req->sector, req->payload_bytes / SECTOR_BYTES))
-		return VIRTIO_BLK_S_IOERR;
-	return VIRTIO_BLK_S_OK;
+	return header;
 }
 
 /* 5.2.6.2: unknown flags, and unmap in a discard, are UNSUPP. */
@@ -148,7 +97,7 @@ static uint8_t check_range(const struct virtio_blk_discard_write_zeroes *raw, bo
 		.n_sectors = le32toh(raw->num_sectors),
 		.unmap = flags & RANGE_UNMAP,
 	};
-	if (ret->n_sectors > max || !range_ok(disk, ret->sector, ret->n_sectors))
+	if (ret->n_sectors > max || !blk_range_ok(disk, ret->sector, ret->n_sectors))
 		return VIRTIO_BLK_S_IOERR;
 	return VIRTIO_BLK_S_OK;
 }
@@ -176,14 +125,10 @@ static uint8_t check_ranges(struct blk_request *req, const struct blk_disk *disk
 	return VIRTIO_BLK_S_OK;
 }
 
-uint8_t blk_request_check(struct blk_request *req, const struct blk_disk *disk,
-			  struct blk_range ret_ranges[BLK_RANGES_MAX])
+uint8_t blk_request_check_other(struct blk_request *req, const struct blk_disk *disk,
+				struct blk_range ret_ranges[BLK_RANGES_MAX])
 {
 	switch (req->type) {
-	case VIRTIO_BLK_T_IN:
-		return check_rw(req, disk);
-	case VIRTIO_BLK_T_OUT:
-		return disk->readonly ? VIRTIO_BLK_S_IOERR : check_rw(req, disk);
 	case VIRTIO_BLK_T_DISCARD:
 	case VIRTIO_BLK_T_WRITE_ZEROES:
 		return disk->readonly ? VIRTIO_BLK_S_IOERR : check_ranges(req, disk, ret_ranges);

@@ -65,14 +65,11 @@ static inline int virtq_n_avail(const struct virtq *vq)
 	return vq->is_packed ? vring_packed_n_avail(&vq->packed) : vring_split_n_avail(&vq->split);
 }
 
-/** The same, and has the descriptors of the first n_max of them come into the cache. */
-static inline int virtq_n_avail_prefetch(const struct virtq *vq, unsigned int n_max)
+/** Has the first descriptors of the next n available chains come into the cache. */
+static inline void virtq_prefetch(const struct virtq *vq, unsigned int n)
 {
-	int n = virtq_n_avail(vq);
-
 	if (!vq->is_packed && n > 1)
-		vring_split_prefetch(&vq->split, (unsigned int)n < n_max ? (unsigned int)n : n_max);
-	return n;
+		vring_split_prefetch(&vq->split, n);
 }
 
 /** Somebody polls. */

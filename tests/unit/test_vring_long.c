@@ -117,7 +117,7 @@ static void test_taken_again_with_room(void **state)
 {
 	static struct iovec big[CHAIN_IOV_BIG];
 	struct bench *b = *state;
-	struct blk_request req;
+	struct blk_request req = {0};
 
 	write_chain(b, VIRTIO_BLK_T_IN, SIZE);
 	assert_sound(bench_take(b, 0));
