@@ -21,6 +21,18 @@
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #endif
 
+/** Has a line come into the cache for writing, and be taken from the CPU that has it. gcc makes a
+ *  prefetch for reading of __builtin_prefetch(p, 1) where it may not assume PREFETCHW; CPUs of 64
+ *  bits that lack it ignore it. */
+static inline void prefetch_write(const void *p)
+{
+#ifdef __x86_64__
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#else
+	__builtin_prefetch(p, 1);
+#endif
+}
+
 /** Ends the process: our own bug. Never give it an expression with a side effect. */
 _Noreturn void check_failed(const char *expr, const char *file, int line, const char *what)
 	__attribute__((cold));

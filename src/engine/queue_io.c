@@ -267,13 +267,14 @@ struct batch {
 	struct chain chains[TURN_MAX_REQUESTS];
 };
 
-/* Have what the next step reads come from the driver's CPU while this one goes on. */
+/* Have what the next step reads and the last one writes come from the driver's CPU while this one
+ * goes on. In this order: they often are in one line, which then comes once, for writing. */
 static void prefetch_request(const struct chain *c)
 {
+	if (likely(c->last_writable))
+		prefetch_write(c->last_writable);
 	if (likely(c->n_readable))
 		__builtin_prefetch(c->iov[0].iov_base);
-	if (likely(c->last_writable))
-		__builtin_prefetch(c->last_writable, 1);
 }
 
 /* The first step: take chains. */
