@@ -65,10 +65,10 @@ static inline int virtq_n_avail(const struct virtq *vq)
 	return vq->is_packed ? vring_packed_n_avail(&vq->packed) : vring_split_n_avail(&vq->split);
 }
 
-/** Has the first descriptors of the next n available chains come into the cache. */
+/** Has what the next n available chains need of the ring come into the cache. */
 static inline void virtq_prefetch(const struct virtq *vq, unsigned int n)
 {
-	if (!vq->is_packed && n > 1)
+	if (!vq->is_packed)
 		vring_split_prefetch(&vq->split, n);
 }
 

@@ -66,11 +66,14 @@ uint32_t vring_packed_base(const struct vring_packed *vr);
  *  device. After vring_packed_map(). */
 void vring_packed_start(struct vring_packed *vr);
 
-/** 1 when the driver has made (at least) one more chain available, else 0. */
+/** 1 when the driver has made (at least) one more chain available, else 0. Has the line behind come
+ *  from the driver's CPU as well: a chain, or the next one, goes on there. */
 static inline int vring_packed_n_avail(const struct vring_packed *vr)
 {
-	uint16_t flags = __atomic_load_n(&vr->desc[vr->avail_idx].flags, __ATOMIC_ACQUIRE);
+	uint16_t flags;
 
+	__builtin_prefetch((const uint8_t *)&vr->desc[vr->avail_idx] + CACHE_LINE);
+	flags = __atomic_load_n(&vr->desc[vr->avail_idx].flags, __ATOMIC_ACQUIRE);
 	return (flags & (VRING_PACKED_AVAIL | VRING_PACKED_USED)) ==
 	       (vr->avail_wrap ? VRING_PACKED_AVAIL : VRING_PACKED_USED);
 }

@@ -60,15 +60,21 @@ void vring_split_refuse_kicks(struct vring_split *vr);
  *  already has, perhaps without a kick: look at the ring. */
 bool vring_split_want_kicks(struct vring_split *vr);
 
-/** Has the first descriptors of the next n available chains come into the cache. What the driver
- *  has put there is only a hint here: any address may be prefetched. A packed ring's descriptors
- *  follow one another, which CPUs prefetch by themselves. */
+/** Has what the next n available chains need of the ring come into the cache: for writing, the
+ *  place of their used elements, and their first descriptors, unless it is one that is read at once
+ *  anyway. What the driver has put there is only a hint here: any address may be prefetched. */
 static inline void vring_split_prefetch(const struct vring_split *vr, unsigned int n)
 {
-	for (unsigned int i = 0; i < n; i++) {
-		uint16_t slot = (uint16_t)(vr->last_avail_idx + i) & (vr->size - 1);
+	uint16_t mask = (uint16_t)(vr->size - 1);
 
-		__builtin_prefetch(&vr->desc[vr->avail->ring[slot] & (vr->size - 1)]);
+	for (unsigned int i = 0; i < n; i += CACHE_LINE / sizeof(vr->used->ring[0]))
+		prefetch_write(&vr->used->ring[(uint16_t)(vr->used_idx + i) & mask]);
+	if (n == 1)
+		return;
+	for (unsigned int i = 0; i < n; i++) {
+		uint16_t slot = (uint16_t)(vr->last_avail_idx + i) & mask;
+
+		__builtin_prefetch(&vr->desc[vr->avail->ring[slot] & mask]);
 	}
 }
 
