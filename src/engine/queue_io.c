@@ -54,23 +54,9 @@ static ALWAYS_INLINE void request_put(struct request *req) IN_LCORE
 	queue_map_put(q, req->map_use);
 }
 
-static ALWAYS_INLINE void count(struct queue *q, const struct request *req, uint8_t status)
+static void count_other(struct queue_counters *c, uint32_t type)
 {
-	struct queue_counters *c = q->counters;
-
-	if (unlikely(status != VIRTIO_BLK_S_OK)) {
-		counter_add(status == VIRTIO_BLK_S_UNSUPP ? &c->unsupported : &c->io_errors, 1);
-		return;
-	}
-	switch (req->type) {
-	case VIRTIO_BLK_T_IN:
-		counter_add(&c->reads, 1);
-		counter_add(&c->read_bytes, req->io.n_bytes);
-		break;
-	case VIRTIO_BLK_T_OUT:
-		counter_add(&c->writes, 1);
-		counter_add(&c->written_bytes, req->io.n_bytes);
-		break;
+	switch (type) {
 	case VIRTIO_BLK_T_FLUSH:
 		counter_add(&c->flushes, 1);
 		break;
@@ -83,6 +69,23 @@ static ALWAYS_INLINE void count(struct queue *q, const struct request *req, uint
 	case VIRTIO_BLK_T_GET_ID:
 		counter_add(&c->get_ids, 1);
 		break;
+	}
+}
+
+static ALWAYS_INLINE void count(struct queue *q, const struct request *req, uint8_t status)
+{
+	struct queue_counters *c = q->counters;
+
+	if (unlikely(status != VIRTIO_BLK_S_OK)) {
+		counter_add(status == VIRTIO_BLK_S_UNSUPP ? &c->unsupported : &c->io_errors, 1);
+	} else if (req->type == VIRTIO_BLK_T_IN) {
+		counter_add(&c->reads, 1);
+		counter_add(&c->read_bytes, req->io.n_bytes);
+	} else if (req->type == VIRTIO_BLK_T_OUT) {
+		counter_add(&c->writes, 1);
+		counter_add(&c->written_bytes, req->io.n_bytes);
+	} else {
+		count_other(c, req->type);
 	}
 }
 
@@ -277,16 +280,17 @@ static void prefetch_request(const struct chain *c)
 		__builtin_prefetch(c->iov[0].iov_base);
 }
 
-/* The first step: take chains. */
+/* The first step: take chains, of which there are n_avail at least. A split ring has told of all; a
+ * packed one tells of one at a time. */
 static void take_batch(struct queue *q, struct batch *b, int n_avail, unsigned int n_max) IN_LCORE
 {
 	uint64_t n_bytes = 0, n_descs = 0;
+	unsigned int n = 0;
 
 	virtq_prefetch(&q->vq, (unsigned int)n_avail < n_max ? (unsigned int)n_avail : n_max);
-
-	while (b->n < n_max && n_bytes < TURN_MAX_BYTES && n_descs < TURN_MAX_DESCS &&
+	while (n < n_max && n_bytes < TURN_MAX_BYTES && n_descs < TURN_MAX_DESCS &&
 	       q->free_requests) {
-		struct chain *chain = &b->chains[b->n];
+		struct chain *chain = &b->chains[n];
 		struct request *req;
 		bool taken;
 
@@ -305,9 +309,10 @@ static void take_batch(struct queue *q, struct batch *b, int n_avail, unsigned i
 		prefetch_request(chain);
 		n_bytes += chain->readable_bytes + chain->writable_bytes;
 		n_descs += chain->n_descs;
-		b->reqs[b->n++] = req;
+		b->reqs[n++] = req;
 	}
-	count_inflight(q, b->n);
+	b->n = n;
+	count_inflight(q, n);
 }
 
 /* Requests from i on are not started: the driver's ring is as if they were not taken. */
@@ -320,16 +325,11 @@ static void put_back(struct queue *q, struct batch *b, unsigned int i) IN_LCORE
 	}
 }
 
-/* Has a limit of the disk something against this request? Then nothing behind it begins either. */
-static bool is_over_limit(struct queue *q, const struct blk_request *blk) IN_LCORE
-{
-	return unlikely(q->lane->qos.limited) && !queue_admits(q, blk->type);
-}
-
 /* The second step: parse and check requests; those for the store are in ret_ios. */
 static unsigned int start_batch(struct queue *q, struct batch *b,
 				struct store_io **ret_ios) IN_LCORE
 {
+	const bool limited = q->lane->qos.limited;
 	unsigned int n_ios = 0;
 
 	for (unsigned int i = 0; i < b->n; i++) {
@@ -342,14 +342,15 @@ static unsigned int start_batch(struct queue *q, struct batch *b,
 			put_back(q, b, i);
 			break;
 		}
-		if (is_over_limit(q, &blk)) {
+		/* Nothing behind one that is over a limit begins either. */
+		if (unlikely(limited) && !queue_admits(q, blk.type)) {
 			put_back(q, b, i);
 			break;
 		}
 		io = start(b->reqs[i], &blk, &b->chains[i]);
 		if (!io)
 			continue;
-		if (unlikely(q->lane->qos.limited))
+		if (unlikely(limited))
 			queue_pay(q, b->reqs[i]);
 		ret_ios[n_ios++] = io;
 	}

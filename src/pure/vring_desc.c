@@ -3,17 +3,20 @@
 
 #include <string.h>
 
-bool desc_read_split(const struct guest_mem *mem, uint64_t gpa, struct guest_words *ret)
+struct guest_words desc_read_split(const struct guest_mem *mem, uint64_t gpa)
 {
 	struct iovec piece[GUEST_MEM_REGIONS_MAX];
 	int n = guest_mem_split(mem, gpa, VRING_DESC_BYTES, piece, ARRAY_LEN(piece));
-	uint8_t *to = (uint8_t *)ret;
+	struct guest_words words;
+	uint8_t *to = (uint8_t *)&words;
 
+	CHECK(n > 0 && n <= (int)ARRAY_LEN(piece), "a table that was found is in the memory");
 	for (int i = 0; i < n; i++) {
 		memcpy(to, piece[i].iov_base, piece[i].iov_len);
 		to += piece[i].iov_len;
 	}
-	return n > 0;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* from here on only the copy is looked at */
+	return words;
 }
 
 const char *chain_add_pieces(struct chain *c, const struct guest_mem *mem, uint64_t gpa,

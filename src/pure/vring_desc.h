@@ -51,8 +51,9 @@ static inline uint16_t desc_at_14(struct guest_words d)
 	return (uint16_t)(d.second >> 48);
 }
 
-/** Reads a descriptor that may itself lie across regions. False if it is outside of the memory. */
-bool desc_read_split(const struct guest_mem *mem, uint64_t gpa, struct guest_words *ret);
+/** Reads a descriptor that may itself lie across regions, of a table that desc_table_find() has
+ * found in this memory. */
+struct guest_words desc_read_split(const struct guest_mem *mem, uint64_t gpa) __attribute__((cold));
 
 /** Adds a buffer to the chain, in as many pieces as it takes. NULL, or what is wrong in words. */
 const char *chain_add_pieces(struct chain *chain, const struct guest_mem *mem, uint64_t gpa,
@@ -76,22 +77,15 @@ static ALWAYS_INLINE const char *desc_table_find(struct desc_table *ret,
 	return NULL;
 }
 
-/** Descriptor i < table->n, read once. False if it is outside of the guest's memory. */
-static ALWAYS_INLINE bool desc_table_read(const struct desc_table *table,
-					  const struct guest_mem *mem, uint32_t i,
-					  struct guest_words *ret)
+/** Descriptor i < table->n, read once. */
+static ALWAYS_INLINE struct guest_words desc_table_read(const struct desc_table *table,
+							const struct guest_mem *mem, uint32_t i)
 {
 	const size_t offset = (size_t)i * VRING_DESC_BYTES;
-	struct guest_words split;
 
-	if (likely(table->host)) {
-		*ret = guest_words_read(table->host + offset);
-		return true;
-	}
-	if (!desc_read_split(mem, table->gpa + offset, &split))
-		return false;
-	*ret = split;
-	return true;
+	if (likely(table->host))
+		return guest_words_read(table->host + offset);
+	return desc_read_split(mem, table->gpa + offset);
 }
 
 /** Where a chain grows while it is walked: a local that lives in registers. */

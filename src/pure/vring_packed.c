@@ -113,7 +113,6 @@ static ALWAYS_INLINE const char *walk_table(struct vring_packed *vr, struct chai
 					    struct guest_words indirect)
 {
 	struct desc_table table;
-	struct guest_words d;
 	uint32_t i = 0;
 	const char *fault = desc_table_find(&table, mem, indirect, &vr->table_hint);
 
@@ -122,11 +121,10 @@ static ALWAYS_INLINE const char *walk_table(struct vring_packed *vr, struct chai
 	if (unlikely(table.n > VRING_SIZE_MAX))
 		return "an indirect table is longer than a queue can be";
 	do {
-		if (unlikely(!desc_table_read(&table, mem, i, &d)))
-			fault = "an indirect table is outside of the guest's memory";
-		else
-			fault = gather_add(g, c, mem, d.first, desc_len(d),
-					   packed_flags(d) & VRING_DESC_F_WRITE, &vr->hint);
+		struct guest_words d = desc_table_read(&table, mem, i);
+
+		fault = gather_add(g, c, mem, d.first, desc_len(d),
+				   packed_flags(d) & VRING_DESC_F_WRITE, &vr->hint);
 	} while (++i < table.n && likely(!fault));
 	c->n_descs = (uint16_t)(c->n_descs + i);
 	return fault;
@@ -159,7 +157,7 @@ static ALWAYS_INLINE const char *walk(struct vring_packed *vr, struct chain *c, 
 			fault = "more descriptors are available than the queue has";
 			break;
 		}
-		desc_table_read(&ring, mem, at, &d);
+		d = desc_table_read(&ring, mem, at);
 		if (unlikely((packed_flags(d) & (VRING_PACKED_AVAIL | VRING_PACKED_USED)) !=
 			     want)) {
 			fault = "a descriptor chain goes on with one that isn't available";

@@ -123,10 +123,7 @@ static ALWAYS_INLINE const char *walk(struct vring_split *vr, struct chain *c,
 			fault = "a descriptor chain is longer than the queue or loops";
 			break;
 		}
-		if (unlikely(!desc_table_read(&table, mem, i, &d))) {
-			fault = "an indirect table is outside of the guest's memory";
-			break;
-		}
+		d = desc_table_read(&table, mem, i);
 		n++;
 		if (split_flags(d) & VRING_DESC_F_INDIRECT) {
 			fault = enter_table(vr, mem, d, in_table, &table);
