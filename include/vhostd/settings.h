@@ -26,6 +26,8 @@ enum vhostd_setting_where { VHOSTD_FLAG_AND_FILE, VHOSTD_FILE_ONLY };
 	  "how disks are waited for: busy (lcores never sleep) or adaptive")                       \
 	S(poll_idle_us, UINT, "US", "100", VHOSTD_FLAG_AND_FILE,                                   \
 	  "adaptive: a virtqueue that was idle for so long is woken by kicks")                     \
+	S(poll_io_us, UINT, "US", "20", VHOSTD_FLAG_AND_FILE,                                      \
+	  "adaptive: an lcore polls so long at most until a disk has done something")              \
 	S(open_deadline, UINT, "SECONDS", "10", VHOSTD_FLAG_AND_FILE,                              \
 	  "report an add or resize that takes longer; 0: never")                                   \
 	S(drain_deadline, UINT, "SECONDS", "30", VHOSTD_FLAG_AND_FILE,                             \

@@ -414,6 +414,7 @@ static void cmd_daemon_info(struct daemon *daemon, struct ctl_request *request)
 	json_object_object_add(result, "lcores", view_lcore_ids(daemon->lcores));
 	add_text(result, "poll", poll_mode_name(settings->poll));
 	add_uint(result, "poll_idle_us", settings->poll_idle_us);
+	add_uint(result, "poll_io_us", settings->poll_io_us);
 	add_bool(result, "hugepages", settings->hugepages);
 	add_uint(result, "memory_mb", settings->memory_mb);
 	add_uint(result, "open_deadline", settings->deadlines.s[DEADLINE_OPEN]);

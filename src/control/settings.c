@@ -15,10 +15,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MEMORY_MB_MIN    32
-#define MEMORY_MB_MAX    (1 << 20)
-#define DEADLINE_S_MAX   86400
-#define POLL_IDLE_US_MAX 1000000
+#define MEMORY_MB_MIN  32
+#define MEMORY_MB_MAX  (1 << 20)
+#define DEADLINE_S_MAX 86400
+#define POLL_US_MAX    1000000
 
 #define SETTING_ROW(name, type, metavar, def, where, summary)                                      \
 	[SETTING_##name] = {#name, VHOSTD_PARAM_##type, metavar, def, where, summary},
@@ -31,6 +31,7 @@ void settings_init(struct settings *settings)
 	settings->memory_mb = 128;
 	settings->poll = POLL_ADAPTIVE;
 	settings->poll_idle_us = 100;
+	settings->poll_io_us = 20;
 	settings->deadlines.s[DEADLINE_OPEN] = 10;
 	settings->deadlines.s[DEADLINE_DRAIN] = 30;
 	settings->deadlines.s[DEADLINE_CLOSE] = 10;
@@ -124,13 +125,23 @@ static int set_memory(struct settings *s, const char *text, struct error *err)
 	return 0;
 }
 
+static int set_poll_us(uint32_t *ret_us, const char *text, uint32_t min, struct error *err)
+{
+	if (parse_uint(ret_us, text, min, POLL_US_MAX))
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "\"%s\" is not a number of microseconds from %u to %d", text, min,
+				 POLL_US_MAX);
+	return 0;
+}
+
 static int set_poll_idle_us(struct settings *s, const char *text, struct error *err)
 {
-	if (parse_uint(&s->poll_idle_us, text, 1, POLL_IDLE_US_MAX))
-		return error_set(err, VHOSTD_ERR_PARAMS,
-				 "\"%s\" is not a number of microseconds from 1 to %d", text,
-				 POLL_IDLE_US_MAX);
-	return 0;
+	return set_poll_us(&s->poll_idle_us, text, 1, err);
+}
+
+static int set_poll_io_us(struct settings *s, const char *text, struct error *err)
+{
+	return set_poll_us(&s->poll_io_us, text, 0, err);
 }
 
 static int set_deadline(uint32_t *ret_s, const char *text, struct error *err)

@@ -47,6 +47,7 @@ struct settings {
 	bool hugepages;
 	enum poll_mode poll;
 	uint32_t poll_idle_us;
+	uint32_t poll_io_us;
 	struct step_deadlines deadlines;
 	enum log_level log_level;
 	mode_t control_mode;

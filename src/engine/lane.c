@@ -201,6 +201,8 @@ static unsigned int settle(struct lane *lane, struct turn_clock *clock,
 
 		if (q->n_used_pending) {
 			queue_flush(q, clock->start_tsc);
+			q->last_tsc = clock->start_tsc;
+			queue_wake(q); /* the driver is likely to go on */
 			turn_detail(clock, cause(lane, q, TURN_PUBLISH), 1);
 			n++;
 		} else if (unlikely(q->notify_put_off) && clock->start_tsc >= q->notify_tsc) {
@@ -289,4 +291,20 @@ enum lane_place lane_next_place(struct lane *lane, const struct turn_clock *cloc
 	if (lane->release_tsc == UINT64_MAX && channel->n_inflight == 0)
 		return LANE_PARKED;
 	return now_tsc - lane->last_tsc > lane->idle_tsc ? LANE_WAITING : LANE_POLLED;
+}
+
+bool lane_doze(struct lane *lane, uint64_t *until_tsc)
+{
+	if (!lane_may_sleep(lane) || lane->channel->n_inflight != lane->channel->n_away)
+		return false;
+	for (struct queue *q = lane->queues; q; q = q->next)
+		if (!queue_doze(q, until_tsc))
+			return false;
+	return true;
+}
+
+void lane_rouse(struct lane *lane)
+{
+	for (struct queue *q = lane->queues; q; q = q->next)
+		queue_rouse(q);
 }

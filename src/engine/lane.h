@@ -72,6 +72,11 @@ unsigned int lane_turn(struct lane *lane, struct turn_clock *clock,
 enum lane_place lane_next_place(struct lane *lane, const struct turn_clock *clock,
 				unsigned int n) IN_LCORE;
 
+/** The lcore is about to nap: has the queues doze. False: something of it is to be polled. What is
+ *  to be done at a certain time lowers *until_tsc. lane_rouse() is due in both cases. */
+bool lane_doze(struct lane *lane, uint64_t *until_tsc) IN_LCORE;
+void lane_rouse(struct lane *lane) IN_LCORE;
+
 /** May its queues go to sleep? */
 static inline bool lane_may_sleep(const struct lane *lane)
 {

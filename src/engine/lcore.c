@@ -6,24 +6,17 @@
  *
  * A lane whose queues all sleep, and which has nothing in flight but what rings the doorbell, is
  * not polled (engine/waker.h); nor is one whose queues are held back by limits, until they are
- * released. When no lane is, the lcore sleeps, too.
+ * released. When and how the lcore itself sleeps is in lcore_sleep.c.
  */
 #include <rte_cycles.h>
 #include <rte_pause.h>
-#include <sys/resource.h>
 
 #include "engine/lane.h"
 #include "engine/lcore_impl.h"
 #include "engine/mbox.h"
 
 #define MESSAGES_TURN    16
-#define WAKES_MAX        32
 #define VERY_SLOW_FACTOR 20 /* of a slow turn: 1 ms */
-
-static unsigned int n_attached(const struct lcore *lcore)
-{
-	return atomic_load_explicit(&lcore->n_queues, memory_order_relaxed);
-}
 
 static void leave_waiting(struct lcore *lcore, const struct lane *lane) IN_LCORE
 {
@@ -48,7 +41,7 @@ static void poll_lane(struct lcore *lcore, struct lane *lane) IN_LCORE
 	lcore->polled = lane;
 }
 
-static void poll_waiting_lanes(struct lcore *lcore) IN_LCORE
+void lcore_poll_waiting(struct lcore *lcore)
 {
 	lcore->release_tsc = UINT64_MAX;
 	while (lcore->waiting) {
@@ -67,7 +60,7 @@ static void take_in(struct lcore *lcore, struct queue *q) IN_LCORE
 	struct lane *lane = q->lane;
 
 	lane_add_queue(lane, q);
-	atomic_store_explicit(&lcore->n_queues, n_attached(lcore) + 1, memory_order_relaxed);
+	atomic_store_explicit(&lcore->n_queues, lcore_n_attached(lcore) + 1, memory_order_relaxed);
 	lcore->n_sleepers += lane_may_sleep(lane);
 	poll_lane(lcore, lane);
 }
@@ -171,8 +164,7 @@ static unsigned int handle_messages(struct lcore *lcore) IN_LCORE
 	return n;
 }
 
-/* What was kicked, or rung for, is polled again. */
-static unsigned int wake(struct lcore *lcore, void **whats, unsigned int n) IN_LCORE
+void lcore_wake(struct lcore *lcore, void **whats, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
 		struct queue *q = whats[i];
@@ -181,22 +173,21 @@ static unsigned int wake(struct lcore *lcore, void **whats, unsigned int n) IN_L
 			queue_wake(q);
 			poll_lane(lcore, q->lane);
 		} else {
-			poll_waiting_lanes(lcore);
+			lcore_poll_waiting(lcore);
 		}
 	}
-	return n;
 }
 
 /* Kicks and the doorbell, now and then, while other queues are polled. */
-static unsigned int look_around(struct lcore *lcore) IN_LCORE
+static void look_around(struct lcore *lcore) IN_LCORE
 {
-	void *whats[WAKES_MAX];
+	void *whats[LCORE_WAKES_MAX];
 
 	if (lcore->n_sleepers == 0 ||
 	    lcore->clock.start_tsc - lcore->last_look_tsc < lcore->look_tsc)
-		return 0;
+		return;
 	lcore->last_look_tsc = lcore->clock.start_tsc;
-	return wake(lcore, whats, waker_look(&lcore->waker, whats, WAKES_MAX));
+	lcore_wake(lcore, whats, waker_look(&lcore->waker, whats, LCORE_WAKES_MAX));
 }
 
 static void let_go(struct lcore *lcore, struct queue *settled) IN_LCORE
@@ -204,7 +195,7 @@ static void let_go(struct lcore *lcore, struct queue *settled) IN_LCORE
 	while (settled) {
 		struct queue *next = settled->next;
 
-		atomic_store_explicit(&lcore->n_queues, n_attached(lcore) - 1,
+		atomic_store_explicit(&lcore->n_queues, lcore_n_attached(lcore) - 1,
 				      memory_order_relaxed);
 		lcore->n_sleepers -= lane_may_sleep(settled->lane);
 		if (atomic_load_explicit(&settled->state, memory_order_relaxed) == QUEUE_MOVING)
@@ -232,6 +223,7 @@ static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 {
 	struct lane **link = &lcore->polled;
 	unsigned int n_all = 0;
+	uint32_t n_away = 0;
 
 	while (*link) {
 		struct lane *lane = *link;
@@ -240,6 +232,7 @@ static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 		enum lane_place place = lane_next_place(lane, &lcore->clock, n);
 
 		n_all += n;
+		n_away |= lane->channel->n_away;
 		if (place == LANE_POLLED) {
 			link = &lane->next;
 		} else {
@@ -248,26 +241,13 @@ static unsigned int turn_lanes(struct lcore *lcore) IN_LCORE
 		}
 		let_go(lcore, settled);
 	}
+	lcore->is_away = n_away != 0;
 	return n_all;
-}
-
-/* How often the lcore has stopped running, and not by its own will: a call that never waits. */
-static void look_at_switches(struct lcore *lcore, bool wanted) IN_LCORE
-{
-	struct rusage usage;
-
-	if (getrusage(RUSAGE_THREAD, &usage))
-		return;
-	if (!wanted)
-		counter_add(&lcore->kernel_sleeps, (uint64_t)usage.ru_nvcsw - lcore->n_voluntary);
-	counter_add(&lcore->preemptions, (uint64_t)usage.ru_nivcsw - lcore->n_involuntary);
-	lcore->n_voluntary = (uint64_t)usage.ru_nvcsw;
-	lcore->n_involuntary = (uint64_t)usage.ru_nivcsw;
 }
 
 static void account_slow(struct lcore *lcore, uint64_t tsc) IN_LCORE
 {
-	look_at_switches(lcore, false);
+	lcore_look_at_switches(lcore, false);
 	counter_add(&lcore->slow_turns, 1);
 	if (tsc >= lcore->slow_tsc * (VERY_SLOW_FACTOR))
 		counter_add(&lcore->very_slow_turns, 1);
@@ -301,61 +281,19 @@ static unsigned int turn(struct lcore *lcore, uint64_t now_tsc) IN_LCORE
 
 	turn_begin(&lcore->clock, now_tsc, trace);
 	if (unlikely(now_tsc >= lcore->release_tsc))
-		poll_waiting_lanes(lcore);
+		lcore_poll_waiting(lcore);
 	n = handle_messages(lcore);
-	n += look_around(lcore);
+	look_around(lcore);
 	return n + turn_lanes(lcore);
 }
 
-/* A turn that is accounted for; returns when it has ended. */
-static uint64_t whole_turn(struct lcore *lcore, uint64_t now_tsc, unsigned int *ret_n) IN_LCORE
+uint64_t lcore_turn(struct lcore *lcore, uint64_t now_tsc, unsigned int *ret_n)
 {
 	*ret_n = turn(lcore, now_tsc);
 	if (*ret_n == 0)
 		rte_pause();
 	now_tsc = rte_rdtsc();
 	account(lcore, now_tsc - lcore->clock.start_tsc, *ret_n > 0);
-	return now_tsc;
-}
-
-/* Nothing is to be polled, and nobody wants it to be. */
-static bool may_sleep(const struct lcore *lcore)
-{
-	return !lcore->polled && (n_attached(lcore) ? true : lcore->sleeps_empty) &&
-	       !atomic_load_explicit(lcore->stop, memory_order_seq_cst);
-}
-
-/* How long it may sleep; rounded up, so that it does not come too early. */
-static uint64_t sleep_ms(const struct lcore *lcore, uint64_t now_tsc)
-{
-	if (likely(lcore->release_tsc == UINT64_MAX))
-		return UINT64_MAX;
-	if (lcore->release_tsc <= now_tsc)
-		return 0;
-	return (lcore->release_tsc - now_tsc) / lcore->ms_tsc + 1;
-}
-
-/* Sleeps unless a last look, which comes after the word that it sleeps, finds something. */
-static uint64_t sleep_unless_called(struct lcore *lcore, uint64_t now_tsc) IN_LCORE
-{
-	void *whats[WAKES_MAX];
-	unsigned int n;
-	uint64_t since_tsc;
-
-	waker_prepare(&lcore->waker);
-	poll_waiting_lanes(lcore);
-	since_tsc = whole_turn(lcore, now_tsc, &n);
-	if (n > 0 || !may_sleep(lcore)) {
-		waker_cancel(&lcore->waker);
-		return since_tsc;
-	}
-	n = waker_sleep(&lcore->waker, whats, WAKES_MAX, sleep_ms(lcore, since_tsc));
-	look_at_switches(lcore, true);
-	now_tsc = rte_rdtsc();
-	counter_add(&lcore->asleep_tsc, now_tsc - since_tsc);
-	counter_add(&lcore->sleeps, 1);
-	lcore->clock.start_tsc = now_tsc;
-	wake(lcore, whats, n);
 	return now_tsc;
 }
 
@@ -366,11 +304,13 @@ int lcore_poll(void *arg)
 	unsigned int n;
 
 	role_enter(&role_lcore);
-	look_at_switches(lcore, true);
+	lcore_begin_waits(lcore, now_tsc);
 	while (!atomic_load_explicit(lcore->stop, memory_order_relaxed)) {
-		now_tsc = whole_turn(lcore, now_tsc, &n);
-		if (unlikely(!lcore->polled) && may_sleep(lcore))
-			now_tsc = sleep_unless_called(lcore, now_tsc);
+		now_tsc = lcore_turn(lcore, now_tsc, &n);
+		if (n > 0)
+			lcore_end_wait(lcore, now_tsc);
+		else
+			now_tsc = lcore_wait(lcore, now_tsc);
 	}
 	role_leave(&role_lcore);
 	return 0;

@@ -42,11 +42,17 @@ struct lcore_view {
 	uint64_t messages;      /* taken from its inbox */
 };
 
-/** One object for all lcores in `set`. With sleeps_empty they sleep while they serve no queue; one
- *  that serves queues sleeps when all of them do. Call on the EAL's main thread after eal_start().
- * 0, or -1 with *err set. */
-int lcores_new(const struct lcore_set *set, bool sleeps_empty, struct lcores **ret_lcores,
-	       struct error *err);
+struct lcores_params {
+	struct lcore_set set;
+	bool sleeps_empty; /* they sleep while they serve no queue, too */
+	/* An lcore all of whose queues may sleep polls for so long at most: */
+	uint32_t poll_idle_us; /* until a driver has something */
+	uint32_t poll_io_us;   /* until an operation that it doesn't do itself has ended */
+};
+
+/** One object for all lcores in the set. Call on the EAL's main thread after eal_start(). 0, or -1
+ *  with *err set. */
+int lcores_new(const struct lcores_params *params, struct lcores **ret_lcores, struct error *err);
 
 /** Launches the other lcores and polls as the main lcore until lcores_stop(); then joins them. */
 void lcores_run(struct lcores *lcores);

@@ -23,9 +23,19 @@ uint64_t lcore_tsc_of_us(uint64_t us)
 	return per_us ? us * per_us : us * TSC_PER_US_UNKNOWN;
 }
 
-int lcores_new(const struct lcore_set *set, bool sleeps_empty, struct lcores **ret_lcores,
-	       struct error *err)
+static void init_waits(struct lcore *lcore, const struct lcores_params *params)
 {
+	patience_init(&lcore->patience[LCORE_WAIT_DRIVERS], lcore_tsc_of_us(params->poll_idle_us));
+	patience_init(&lcore->patience[LCORE_WAIT_STORES], lcore_tsc_of_us(params->poll_io_us));
+	lcore->sleeps_empty = params->sleeps_empty;
+	lcore->look_tsc = lcore_tsc_of_us(LOOK_US);
+	lcore->us_tsc = lcore_tsc_of_us(1);
+	lcore->release_tsc = UINT64_MAX;
+}
+
+int lcores_new(const struct lcores_params *params, struct lcores **ret_lcores, struct error *err)
+{
+	const struct lcore_set *set = &params->set;
 	unsigned int n = lcore_set_count(set);
 	size_t n_bytes = sizeof(struct lcores) + n * sizeof(struct lcore);
 	struct lcores *lcores = NULL;
@@ -44,10 +54,7 @@ int lcores_new(const struct lcore_set *set, bool sleeps_empty, struct lcores **r
 		lcore->id = id;
 		lcore->stop = &lcores->stop;
 		lcore->slow_tsc = lcore_tsc_of_us(SLOW_US);
-		lcore->look_tsc = lcore_tsc_of_us(LOOK_US);
-		lcore->ms_tsc = lcore_tsc_of_us(1000);
-		lcore->sleeps_empty = sleeps_empty;
-		lcore->release_tsc = UINT64_MAX;
+		init_waits(lcore, params);
 		lcores->n++;
 		lcore->trace = turn_trace_new();
 		if (!lcore->trace)

@@ -119,6 +119,13 @@ unsigned int mbox_receive(struct mbox *mbox, struct msg **ret_msgs, unsigned int
 	return n;
 }
 
+bool mbox_is_empty(const struct mbox *mbox)
+{
+	struct msg *_Atomic *next = (struct msg * _Atomic *)(uintptr_t)&mbox->stub.next;
+
+	return mbox->oldest == &mbox->stub && !atomic_load_explicit(next, memory_order_acquire);
+}
+
 int mbox_fd(const struct mbox *mbox)
 {
 	return mbox->wakeup_fd;

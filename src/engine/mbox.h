@@ -42,6 +42,10 @@ void mbox_leave(struct mbox *mbox, struct msg *msg);
  *  more, of which only mbox_rearm() or the next call tells. */
 unsigned int mbox_receive(struct mbox *mbox, struct msg **ret_msgs, unsigned int n_max);
 
+/** The reader: has nobody sent anything since the last message it received? Who is about to send is
+ *  not seen yet. */
+bool mbox_is_empty(const struct mbox *mbox);
+
 /** Makes the eventfd readable. */
 void mbox_rearm(struct mbox *mbox);
 

@@ -231,15 +231,53 @@ int queue_swap_kick(struct queue *q, int kick_fd)
 	return old;
 }
 
+static bool is_polled(const struct queue *q)
+{
+	return atomic_load_explicit(&q->state, memory_order_relaxed) == QUEUE_POLLING;
+}
+
+/* False: something is there. */
+static bool ask_for_kicks(struct queue *q) IN_LCORE
+{
+	if (!virtq_want_kicks(&q->vq)) {
+		virtq_refuse_kicks(&q->vq);
+		return false;
+	}
+	queue_event(q, QUEUE_EV_SLEEP);
+	return true;
+}
+
 void queue_try_sleep(struct queue *q)
 {
-	if (!q->watched || q->notify_put_off ||
-	    atomic_load_explicit(&q->state, memory_order_relaxed) != QUEUE_POLLING)
-		return;
-	if (virtq_want_kicks(&q->vq))
-		queue_event(q, QUEUE_EV_SLEEP);
-	else
-		virtq_refuse_kicks(&q->vq);
+	if (q->watched && !q->notify_put_off && is_polled(q))
+		ask_for_kicks(q);
+}
+
+static void lower(uint64_t *until_tsc, uint64_t tsc)
+{
+	if (tsc < *until_tsc)
+		*until_tsc = tsc;
+}
+
+bool queue_doze(struct queue *q, uint64_t *until_tsc)
+{
+	if (q->notify_put_off)
+		lower(until_tsc, q->notify_tsc);
+	if (!is_polled(q))
+		return true;
+	if (queue_is_held(q)) {
+		lower(until_tsc, q->held_until_tsc);
+		return true;
+	}
+	q->dozing = q->watched && ask_for_kicks(q);
+	return q->dozing;
+}
+
+void queue_rouse(struct queue *q)
+{
+	if (q->dozing)
+		queue_wake(q);
+	q->dozing = false;
 }
 
 void queue_wake(struct queue *q)

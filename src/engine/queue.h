@@ -147,6 +147,7 @@ struct queue {
 	/* lcore's, cold */
 	bool enabled;
 	bool watched;            /* the lcore's waker watches kick_fd */
+	bool dozing;             /* SLEEPING for a nap of the lcore only */
 	uint64_t held_until_tsc; /* by a limit of the disk: takes nothing before */
 	uint64_t held_since_tsc; /* and is behind since then, as far as that is not in the
 				  * counters; 0: it is not */
@@ -218,6 +219,13 @@ void queue_try_sleep(struct queue *queue) IN_LCORE;
 
 /** Polls again if it was SLEEPING. */
 void queue_wake(struct queue *queue) IN_LCORE;
+
+/** The lcore is about to nap: sleeps, too, if it was POLLING, until queue_rouse(). False: it can't,
+ *  or there is something in its ring. What it will do at a certain time lowers *until_tsc. */
+bool queue_doze(struct queue *queue, uint64_t *until_tsc) IN_LCORE;
+
+/** After a nap: as before it. */
+void queue_rouse(struct queue *queue) IN_LCORE;
 
 /** Takes up to a batch of requests; appends what the store has to do to ios. Returns how many. */
 unsigned int queue_fetch(struct queue *queue, struct store_io **ret_ios,

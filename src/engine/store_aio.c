@@ -32,6 +32,13 @@ static struct iocb *iocb_of(struct store_io *io)
 	return (struct iocb *)(void *)file_io_of(io)->kernel;
 }
 
+/* Is it away, and rings when it has ended? What the kernel does in io_submit() does not: the lcore
+ * reaps after it has submitted. */
+static bool is_away(const struct aio_channel *ch, const struct store_io *io)
+{
+	return !is_rw(io) || !file_is_copied(&ch->base);
+}
+
 static void prepare(const struct aio_channel *ch, struct store_io *io) IN_LCORE
 {
 	const struct file_store *s = file_store_of(&ch->base);
@@ -51,9 +58,16 @@ static void prepare(const struct aio_channel *ch, struct store_io *io) IN_LCORE
 		io_prep_pwritev(iocb, s->fd, io->iov, io->n_iov, at);
 	if (is_rw(io))
 		iocb->aio_rw_flags = file_rw_flags(&ch->base, io);
-	if (ch->base.base.doorbell) /* IOCB_FLAG_RESFD: the kernel rings */
+	if (ch->base.base.doorbell && is_away(ch, io)) /* IOCB_FLAG_RESFD: the kernel rings */
 		io_set_eventfd(iocb, ch->base.base.doorbell->fd);
 	iocb->data = io;
+}
+
+static void taken(struct aio_channel *ch, struct store_io *const *ios, unsigned int n) IN_LCORE
+{
+	ch->n_in_kernel += n;
+	for (unsigned int i = 0; i < n; i++)
+		ch->base.base.n_away += is_away(ch, ios[i]);
 }
 
 /* io_submit() refused the first of a batch. */
@@ -82,9 +96,8 @@ static void aio_start(struct file_channel *channel, struct store_io **ios,
 		int ret = io_submit(ch->context, (long)(n_ios - i), iocbs + i);
 
 		if (ret > 0) {
+			taken(ch, ios + i, (unsigned int)ret);
 			i += (unsigned int)ret;
-			ch->n_in_kernel += (unsigned int)ret;
-			channel->base.n_away += (unsigned int)ret;
 		} else if (ret == 0 || ret == -EAGAIN) {
 			channel->full =
 				ch->n_in_kernel > 0; /* else the kernel is short of memory */
@@ -100,7 +113,7 @@ static void aio_start(struct file_channel *channel, struct store_io **ios,
 static void event_ended(struct aio_channel *ch, const struct io_event *event) IN_LCORE
 {
 	ch->n_in_kernel--;
-	ch->base.base.n_away--;
+	ch->base.base.n_away -= is_away(ch, event->data);
 	ch->base.full = false;
 	file_channel_ended(&ch->base, event->data, (int64_t)event->res);
 }

@@ -6,10 +6,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* An lcore looks around after so long even when nobody has called. */
-#define SLEEP_MAX_MS 1000
+#define SLEEP_MAX_NS 1000000000u
+#define NS_PER_MS    1000000u
 #define EVENTS_MAX   32
 
 void doorbell_ring(struct doorbell *doorbell)
@@ -67,12 +69,26 @@ void waker_forget(struct waker *waker, int fd)
 	epoll_ctl(waker->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+/* epoll_pwait2() is of Linux 5.11; a system call filter may not know it either. */
+static int wait_so_long(struct waker *waker, struct epoll_event *events, int n_max, uint64_t ns)
+{
+	const struct timespec timeout = {.tv_nsec = (long)ns};
+
+	if (ns > 0 && ns < SLEEP_MAX_NS && !waker->is_coarse) {
+		int n = epoll_pwait2(waker->epoll_fd, events, n_max, &timeout, NULL);
+
+		if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+			return n;
+		waker->is_coarse = true;
+	}
+	return epoll_wait(waker->epoll_fd, events, n_max, (int)((ns + NS_PER_MS - 1) / NS_PER_MS));
+}
+
 static unsigned int wait_events(struct waker *waker, void **ret_whats, unsigned int n_max,
-				int timeout_ms)
+				uint64_t ns)
 {
 	struct epoll_event events[EVENTS_MAX];
-	int n = epoll_wait(waker->epoll_fd, events, n_max < EVENTS_MAX ? (int)n_max : EVENTS_MAX,
-			   timeout_ms);
+	int n = wait_so_long(waker, events, n_max < EVENTS_MAX ? (int)n_max : EVENTS_MAX, ns);
 
 	for (int i = 0; i < n; i++)
 		ret_whats[i] = events[i].data.ptr;
@@ -84,10 +100,10 @@ unsigned int waker_look(struct waker *waker, void **ret_whats, unsigned int n_ma
 	return wait_events(waker, ret_whats, n_max, 0);
 }
 
-unsigned int waker_sleep(struct waker *waker, void **ret_whats, unsigned int n_max, uint64_t max_ms)
+unsigned int waker_sleep(struct waker *waker, void **ret_whats, unsigned int n_max, uint64_t max_ns)
 {
-	unsigned int n = wait_events(waker, ret_whats, n_max,
-				     max_ms < SLEEP_MAX_MS ? (int)max_ms : SLEEP_MAX_MS);
+	unsigned int n =
+		wait_events(waker, ret_whats, n_max, max_ns < SLEEP_MAX_NS ? max_ns : SLEEP_MAX_NS);
 
 	waker_cancel(waker);
 	return n;

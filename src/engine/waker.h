@@ -16,7 +16,15 @@
  *
  * Either the lcore sees the work, or the others see that it sleeps. For kicks the same holds
  * between the driver's avail index and what the queue has written to ask for kicks
- * (queue_try_sleep()).
+ * (queue_try_sleep(), queue_doze()).
+ *
+ * An lcore naps, too, while lanes are polled (engine/lcore_sleep.c). It does the same in the same
+ * order: it says that it sleeps; it looks for messages; it has each polled queue ask for kicks, and
+ * look at its ring after that; it sleeps. Operations that have ended since it looked have rung. A
+ * kick that comes between the look and the sleep, or when the lcore is awake again but has not
+ * refused kicks yet, is an edge that is in epoll at the next sleep: that one ends at once, for
+ * nothing. What is to be done at a certain time (an interrupt that is put off, a limit that allows
+ * something again) is no wake-up: the sleep ends by then.
  */
 #ifndef ENGINE_WAKER_H
 #define ENGINE_WAKER_H
@@ -43,6 +51,7 @@ void doorbell_ring_sleeper(struct doorbell *doorbell);
 
 struct waker {
 	int epoll_fd;
+	bool is_coarse; /* this kernel's epoll counts in milliseconds */
 	struct doorbell doorbell;
 };
 
@@ -68,10 +77,10 @@ static inline void waker_prepare(struct waker *waker) IN_LCORE
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/** Sleeps until something comes, max_ms or some time has passed; then as waker_look(). After
+/** Sleeps until something comes, max_ns or some time has passed; then as waker_look(). After
  *  waker_prepare(). */
 unsigned int waker_sleep(struct waker *waker, void **ret_whats, unsigned int n_max,
-			 uint64_t max_ms) IN_LCORE;
+			 uint64_t max_ns) IN_LCORE;
 
 /** It found work after waker_prepare(). */
 static inline void waker_cancel(struct waker *waker) IN_LCORE

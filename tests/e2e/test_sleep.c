@@ -121,6 +121,52 @@ static void no_wake_up_is_lost(void **state)
 	FX_ASSERT(lcore_figure("sleeps") > 100, "it never slept");
 }
 
+/* Sends one request more; false: all are in flight. */
+static bool send_one(struct vfe_io *io, uint32_t random)
+{
+	struct vfe_req *req = vfe_io_get(io);
+
+	if (!req)
+		return false;
+	req->sector = random >> 20;
+	req->n_bytes = 512;
+	req->device_writes = true;
+	FX_OK(vfe_io_submit(io, req));
+	vfe_io_kick(io);
+	return true;
+}
+
+/* The next one comes at any moment while others are in flight: when the lcore is about to nap,
+ * naps, is awake again, or polls. Now and then a message does. */
+static void no_wake_up_is_lost_while_requests_are_in_flight(void **state)
+{
+	struct vfe_blk *blk = fx_open(fx_disk(NULL), NULL);
+	struct vfe_io *io = fx_io(blk, 0, 3, 4096);
+	uint32_t random = 54321, n_done = 0;
+	struct vfe_req *req;
+
+	(void)state;
+	while (n_done < 8000) {
+		int64_t until_ns;
+
+		random = random * 1664525 + 1013904223;
+		if (!send_one(io, random)) {
+			FX_ASSERT(vfe_io_wait(io, &req, PATIENCE_MS) == 1, "request %u", n_done);
+			vfe_io_put(io, req);
+			n_done++;
+		}
+		if (random % 512 == 0)
+			FX_OK(vfe_blk_set_mem_table(blk, &blk->mem));
+		until_ns = vfe_now_ns() + (random >> 8) % 50000;
+		while (vfe_now_ns() < until_ns)
+			;
+	}
+	while (io->n_in_flight > 0) {
+		FX_ASSERT(vfe_io_wait(io, &req, PATIENCE_MS) == 1, "one of the last requests");
+		vfe_io_put(io, req);
+	}
+}
+
 /* What helper threads do, with nothing else to keep the lcore awake. */
 static void the_end_of_an_operation_wakes(void **state)
 {
@@ -214,6 +260,7 @@ static const struct fx_case cases[] = {
 	FX_CASE_ON(an_idle_lcore_sleeps_until_a_kick, FX_VHOSTD, NO_SLEEP),
 	FX_CASE_ON(without_disks_the_lcore_sleeps, FX_VHOSTD, NO_SLEEP),
 	FX_CASE_ON(no_wake_up_is_lost, FX_VHOSTD, NO_SLEEP),
+	FX_CASE_ON(no_wake_up_is_lost_while_requests_are_in_flight, FX_VHOSTD, NO_SLEEP),
 	FX_CASE_ON(the_end_of_an_operation_wakes, FX_VHOSTD, NO_SLEEP),
 	FX_CASE_ON(messages_reach_a_sleeping_queue, FX_VHOSTD, NO_SLEEP),
 	FX_CASE_ON(without_a_kick_descriptor_it_is_polled, FX_VHOSTD, NO_SLEEP),

@@ -42,17 +42,21 @@ static void test_one_sender(void **state)
 	(void)state;
 	assert_int_equal(mbox_fd(mbox), -1);
 	assert_int_equal(mbox_receive(mbox, got, 8), 0);
+	assert_true(mbox_is_empty(mbox));
 	for (uint32_t i = 0; i < 7; i++) {
 		msg_init(&msgs[i], 10 + i);
 		mbox_send(mbox, &msgs[i]);
+		assert_false(mbox_is_empty(mbox));
 	}
 	assert_int_equal(mbox_receive(mbox, got, 3), 3);
+	assert_false(mbox_is_empty(mbox));
 	assert_int_equal(mbox_receive(mbox, got + 3, 5), 4);
 	for (uint32_t i = 0; i < 7; i++) {
 		assert_ptr_equal(got[i], &msgs[i]);
 		assert_int_equal(got[i]->kind, 10 + i);
 	}
 	assert_int_equal(mbox_receive(mbox, got, 8), 0);
+	assert_true(mbox_is_empty(mbox));
 	mbox_free(mbox);
 	mbox_free(NULL);
 }

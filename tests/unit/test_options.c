@@ -130,6 +130,8 @@ static void test_what_settings_take(void **state)
 		{SETTING_poll, "adaptive", "default"},
 		{SETTING_poll_idle_us, "1", "0"},
 		{SETTING_poll_idle_us, "1000000", "1000001"},
+		{SETTING_poll_io_us, "0", "-1"},
+		{SETTING_poll_io_us, "1000000", "1000001"},
 		{SETTING_open_deadline, "0", "-1"},
 		{SETTING_drain_deadline, "86400", "86401"},
 		{SETTING_close_deadline, "1", "1s"},

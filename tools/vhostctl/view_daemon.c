@@ -22,6 +22,7 @@ static const struct field daemon_fields[] = {
 	{"lcores", "lcores", FIELD_LIST},
 	{"poll mode", "poll", FIELD_TEXT},
 	{"poll idle, us", "poll_idle_us", FIELD_COUNT},
+	{"poll I/O, us", "poll_io_us", FIELD_COUNT},
 	{"hugepages", "hugepages", FIELD_YES},
 	{"DPDK heap, MB", "memory_mb", FIELD_COUNT},
 	{"open deadline, s", "open_deadline", FIELD_COUNT},
