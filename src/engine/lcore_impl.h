@@ -35,6 +35,7 @@ struct lcore {
 	uint64_t slow_tsc; /* a turn of so many cycles is a slow one */
 	struct turn_trace *trace;
 	uint64_t n_voluntary, n_involuntary; /* context switches when last looked at */
+	bool has_slept;                      /* since then, once, by its own will */
 	struct waker waker;
 	uint64_t look_tsc; /* the waker is looked at so often while others are polled */
 	uint64_t last_look_tsc;

@@ -25,11 +25,16 @@
 void lcore_look_at_switches(struct lcore *lcore, bool wanted)
 {
 	struct rusage usage;
+	uint64_t n;
 
 	if (getrusage(RUSAGE_THREAD, &usage))
 		return;
+	n = (uint64_t)usage.ru_nvcsw - lcore->n_voluntary;
+	if (lcore->has_slept && n > 0)
+		n--;
 	if (!wanted)
-		counter_add(&lcore->kernel_sleeps, (uint64_t)usage.ru_nvcsw - lcore->n_voluntary);
+		counter_add(&lcore->kernel_sleeps, n);
+	lcore->has_slept = false;
 	counter_add(&lcore->preemptions, (uint64_t)usage.ru_nivcsw - lcore->n_involuntary);
 	lcore->n_voluntary = (uint64_t)usage.ru_nvcsw;
 	lcore->n_involuntary = (uint64_t)usage.ru_nivcsw;
@@ -70,8 +75,9 @@ static uint64_t sleep_until(struct lcore *lcore, uint64_t until_tsc, uint64_t si
 				     ns_until(lcore, until_tsc, since_tsc));
 	uint64_t now_tsc;
 
-	lcore_look_at_switches(lcore, true);
 	now_tsc = turn_now_tsc();
+	lcore->has_slept = true; /* looked at later: somebody waits for the first turn */
+	lcore->last_look_tsc = now_tsc;
 	counter_add(&lcore->asleep_tsc, now_tsc - since_tsc);
 	counter_add(&lcore->sleeps, 1);
 	lcore->clock.start_tsc = now_tsc;
@@ -126,6 +132,8 @@ uint64_t lcore_wait(struct lcore *lcore, uint64_t now_tsc)
 	if (!lcore->wait)
 		lcore->wait =
 			&lcore->patience[lcore->is_away ? LCORE_WAIT_STORES : LCORE_WAIT_DRIVERS];
+	if (lcore->has_slept)
+		lcore_look_at_switches(lcore, true);
 	if (!lcore->polled)
 		return may_sleep(lcore) ? sleep_unless_called(lcore, now_tsc) : now_tsc;
 	if (now_tsc - lcore->work_tsc < lcore->wait->spin_ticks ||

@@ -7,6 +7,9 @@
  *                                                              refused REASON
  *   first N MS      N times: nothing for MS milliseconds, then one read on the last one attached
  *                                                              first MICROSECONDS...
+ *   floor N MS CPU  N times: nothing for MS milliseconds, then a thread that sleeps on that CPU is
+ *                   woken, and answers: the least that a     floor MICROSECONDS...
+ *                   request can take there after a pause
  *   detach          stops the last one attached and hangs up   done
  *
  * The end of its input ends it. What does not work ends it, too, with the reason on standard error.
@@ -22,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "floor.h"
 #include "vfe_blk.h"
 
 #define MEMBERS_MAX  1024
@@ -127,6 +131,26 @@ static void first(const struct crowd *c, unsigned int n, unsigned int pause_ms)
 	printf("\n");
 }
 
+static void wake_floor(unsigned int n, unsigned int pause_ms, unsigned int cpu)
+{
+	struct wake_floor floor;
+	int rc = wake_floor_start(&floor, cpu);
+
+	if (rc)
+		die("a thread on another CPU", rc);
+	printf("floor");
+	for (unsigned int i = 0; i < n; i++) {
+		int64_t start_ns;
+
+		usleep(pause_ms * 1000);
+		start_ns = now_ns();
+		wake_floor_ask(&floor);
+		printf(" %.1f", us_since(start_ns));
+	}
+	printf("\n");
+	wake_floor_stop(&floor);
+}
+
 static void detach(struct crowd *c)
 {
 	struct vfe_blk *blk = last(c);
@@ -142,13 +166,15 @@ static void detach(struct crowd *c)
 
 static void obey(struct crowd *c, char *line)
 {
-	unsigned int n, pause_ms;
+	unsigned int n, pause_ms, cpu;
 
 	line[strcspn(line, "\n")] = '\0';
 	if (strncmp(line, "attach ", 7) == 0)
 		attach(c, line + 7);
 	else if (sscanf(line, "first %u %u", &n, &pause_ms) == 2)
 		first(c, n, pause_ms);
+	else if (sscanf(line, "floor %u %u %u", &n, &pause_ms, &cpu) == 3)
+		wake_floor(n, pause_ms, cpu);
 	else if (strcmp(line, "detach") == 0)
 		detach(c);
 	else

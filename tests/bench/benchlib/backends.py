@@ -80,21 +80,23 @@ class Backend:
 
 
 class Vhostd(Backend):
-    """One lcore. `poll` is how idle lcores wait; disks have a mode of their own."""
+    """One lcore, or those named. `poll` is how idle lcores wait; disks have a mode of their own."""
 
     name = "vhostd"
     kinds = {"null": "null", "memory": "malloc"}
 
-    def __init__(self, build, poll="adaptive"):
+    def __init__(self, build, poll="adaptive", lcores=str(LCORE_CPU)):
         super().__init__()
         os.environ["VHOSTD"] = f"{build}/src/vhostd"
-        self.daemon = Daemon("--lcores", str(LCORE_CPU), "--poll", poll, "--memory", "256",
+        self.daemon = Daemon("--lcores", lcores, "--poll", poll, "--memory", "256",
                              directory=self.dir)
         self.process = self.daemon.process
         self.client = self.daemon.client()
 
-    def add(self, disk, kind, size, path=None, queues=1, poll="busy"):
+    def add(self, disk, kind, size, path=None, queues=1, poll="busy", lcores=None):
         store = {"path": path} if path else {"backend": self.kinds[kind], "size": size}
+        if lcores:
+            store["lcores"] = lcores
         self.client.ok("device.add", name=disk, queues=queues, poll=poll, **store)
 
     def delete(self, disk):
@@ -181,6 +183,11 @@ class Crowd:
         """Latencies in us of single reads after pauses, on the disk attached last."""
         self.lines.send(f"first {n} {pause_ms}")
         return [float(word) for word in self.lines.expect("first").split()]
+
+    def floor(self, n, pause_ms):
+        """The same for a thread that does nothing but sleep on the lcore's CPU and answer."""
+        self.lines.send(f"floor {n} {pause_ms} {LCORE_CPU}")
+        return [float(word) for word in self.lines.expect("floor").split()]
 
     def close(self):
         self.lines.close()

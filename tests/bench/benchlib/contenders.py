@@ -93,16 +93,17 @@ class Vhostd:
 
     depth_max = None
 
-    def __init__(self, build, daemon, backend):
+    def __init__(self, build, daemon, backend, poll=None):
         self.build = build
         self.daemon = daemon
         self.backend = backend
-        self.name = f"vhostd {backend}"
+        self.mode = {"poll": poll} if poll else {}  # else the default: adaptive
+        self.name = f"vhostd {backend} {poll}" if poll else f"vhostd {backend}"
 
     def measure(self, store, work, seconds):
         with self.daemon.client() as client:
             client.ok("device.add", name="disk", backend=self.backend, path=store.path,
-                      poll="busy")
+                      **self.mode)
             try:
                 before = client.ok("lcore.list", reset=True)["lcores"][0]
                 row = vhostperf(self.build, self.daemon.path("disk.sock"), work, seconds)
