@@ -9,7 +9,7 @@
 #define VHOSTD_SERIAL_MAX      20   /* bytes; VIRTIO_BLK_ID_BYTES, virtio 1.2 section 5.2.6 */
 #define VHOSTD_QUEUES_MAX      64   /* virtqueues of a disk */
 #define VHOSTD_RING_SIZE_MAX   1024 /* descriptors of a virtqueue */
-#define VHOSTD_DEVICES_MAX     1000 /* librte_vhost has 1024 sockets, and we use one ourselves */
+#define VHOSTD_DEVICES_MAX     1016 /* librte_vhost polls 1024 descriptors, one a connection */
 #define VHOSTD_LCORES_MAX      128
 #define VHOSTD_CTL_LINE_MAX    65536 /* bytes of one request, newline included */
 #define VHOSTD_CTL_DEPTH_MAX   8     /* nesting of one request */

@@ -6,7 +6,7 @@
  * role_assert().
  *
  * Wait order: an LCORE waits for nobody. CTRL waits for nobody. VHOST may wait for one turn of an
- * LCORE. JOB may wait for VHOST.
+ * LCORE. Nobody waits for a JOB.
  */
 #ifndef BASE_THREAD_ROLE_H
 #define BASE_THREAD_ROLE_H

@@ -123,6 +123,15 @@ static void on_registry_events(void *arg, uint32_t events)
 	registry_on_events(daemon->registry);
 }
 
+static void on_visitors(void *arg, uint32_t events)
+{
+	struct daemon *daemon = arg;
+
+	(void)events;
+	role_assert(&role_ctrl);
+	registry_on_visitors(daemon->registry);
+}
+
 static void tell_status(struct daemon *daemon) IN_CTRL
 {
 	unsigned int n = registry_count(daemon->registry);
@@ -213,6 +222,9 @@ static int add_sources(struct daemon *daemon) IN_CTRL
 		rc = loop_add(daemon->loop, &daemon->events, registry_event_fd(daemon->registry),
 			      EPOLLIN, on_registry_events, daemon);
 	if (!rc)
+		rc = loop_add(daemon->loop, &daemon->visitors,
+			      registry_visitor_fd(daemon->registry), EPOLLIN, on_visitors, daemon);
+	if (!rc)
 		rc = loop_add_timer(daemon->loop, &daemon->tick, TICK_MS, on_tick, daemon);
 	if (!rc)
 		rc = watchdog_start(&daemon->watchdog, daemon->loop, &daemon->notify,
@@ -227,6 +239,7 @@ static void remove_sources(struct daemon *daemon) IN_CTRL
 	watchdog_stop(&daemon->watchdog, daemon->loop);
 	loop_remove_timer(daemon->loop, &daemon->flush);
 	loop_remove_timer(daemon->loop, &daemon->tick);
+	loop_remove(daemon->loop, &daemon->visitors);
 	loop_remove(daemon->loop, &daemon->events);
 	loop_remove(daemon->loop, &daemon->signals);
 	if (fd >= 0)
@@ -253,7 +266,8 @@ void daemon_run(struct daemon *daemon)
 	int rc;
 
 	daemon->start_us = clock_now_us();
-	daemon->signals.fd = daemon->events.fd = daemon->tick.fd = daemon->flush.fd = -1;
+	daemon->signals.fd = daemon->events.fd = daemon->visitors.fd = daemon->tick.fd =
+		daemon->flush.fd = -1;
 	daemon->watchdog.timer.fd = -1;
 	LIST_INIT(&daemon->waiting);
 	rc = ctl_server_new(daemon->loop, daemon->socket.fd, serve, daemon, &daemon->server, &err);

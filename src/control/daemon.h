@@ -69,6 +69,7 @@ struct daemon {
 	struct ctl_request_list waiting; /* daemon.shutdown */
 	struct loop_source signals;
 	struct loop_source events;
+	struct loop_source visitors;
 	struct loop_source tick;
 	struct loop_source flush;
 	struct watchdog watchdog;

@@ -5,6 +5,7 @@
 #include <linux/virtio_blk.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,7 +38,6 @@ struct conn *conn_new(struct endpoint *endpoint, int sock)
 	conn->pid = peer.pid;
 	conn->uid = peer.uid;
 	conn->backend_fd = -1;
-	msg_init(&conn->opened_msg, EVENT_CONN_OPENED);
 	msg_init(&conn->closed_msg, EVENT_CONN_CLOSED);
 	for (unsigned int i = 0; i < VHOSTD_QUEUES_MAX; i++) {
 		conn->rings[i].call_fd = -1;
@@ -47,9 +47,16 @@ struct conn *conn_new(struct endpoint *endpoint, int sock)
 	return conn;
 }
 
+bool conn_has_hung_up(const struct conn *conn)
+{
+	struct pollfd p = {.fd = conn->sock, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 void conn_close(struct conn *conn)
 {
-	/* Our dup keeps the socket open; the peer is to see the end of it now. */
+	/* We keep the socket open; the peer is to see the end of it now. */
 	shutdown(conn->sock, SHUT_RDWR);
 	for (uint16_t i = 0; i < conn->endpoint->n_queues; i++) {
 		conn_ring_stop(conn, i, false);

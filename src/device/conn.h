@@ -66,11 +66,10 @@ struct backend_fd {
 
 struct conn {
 	struct endpoint *endpoint;
-	int sock; /* a dup of the accepted socket */
+	int sock; /* librte_vhost has a dup of it */
 	int vid;  /* what librte_vhost calls it */
 	pid_t pid;
 	uid_t uid;
-	struct msg opened_msg;
 	struct msg closed_msg;
 	/* VHOST's until closed */
 	uint64_t features;
@@ -90,6 +89,9 @@ struct conn {
 
 /** A fresh connection. NULL when memory is short. `sock` is its own from then on. */
 struct conn *conn_new(struct endpoint *endpoint, int sock) IN_VHOST;
+
+/** The front end has: VHOST will see it, if it has not. Any thread that may use the connection. */
+bool conn_has_hung_up(const struct conn *conn);
 
 /** The socket has gone: closes what VHOST has of it and hands it to CTRL. */
 void conn_close(struct conn *conn) IN_VHOST;

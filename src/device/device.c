@@ -148,8 +148,7 @@ void device_on_conn_opened(struct device *dev, struct conn *conn)
 	log_limited(&dev->endpoint.visits, LOG_LEVEL_INFO, dev->spec.name,
 		    "front end connected: pid %d uid %u", conn->pid, conn->uid);
 	if (dev->state == DEVICE_QUIESCING)
-		shutdown(conn->sock,
-			 SHUT_RDWR); /* it came through the gate just before it closed */
+		shutdown(conn->sock, SHUT_RDWR); /* VHOST had taken it before that */
 }
 
 void device_on_conn_closed(struct device *dev, struct conn *conn)
@@ -231,7 +230,7 @@ void device_on_run_broken(struct device *dev, struct ring_run *run)
 void device_quiesce(struct device *dev)
 {
 	device_event(dev, DEVICE_EV_DELETE);
-	dev->n_accepted = endpoint_refuse(&dev->endpoint);
+	admission_shut(dev->endpoint.admission, &dev->endpoint);
 	for (struct ring_run *run = dev->runs; run; run = run->next)
 		if (run_is_served(run))
 			stop_run(run);
@@ -241,5 +240,5 @@ void device_quiesce(struct device *dev)
 bool device_is_quiet(const struct device *dev)
 {
 	return dev->state == DEVICE_QUIESCING && !dev->conn && !dev->closed_conns && !dev->runs &&
-	       dev->n_opened == dev->n_accepted && !dev->job_running && !dev->store_watch.looking;
+	       admission_is_over(&dev->endpoint) && !dev->job_running && !dev->store_watch.looking;
 }

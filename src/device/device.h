@@ -3,9 +3,9 @@
  * A disk: its store, its socket, its connections and the rings they run. CTRL owns it; between
  * states a JOB has `opening` or `removing` for what may block.
  *
- * Order of a deletion: no new connections -> the runs are stopped, their requests end -> the
- * connection is shut down, so that librte_vhost tears it down by itself -> a JOB removes the
- * socket, closes channels and store -> gone. Nothing waits: each step ends with an event.
+ * Order of a deletion: the socket is removed, nobody is let in -> the runs are stopped, their
+ * requests end -> the connection is shut down, so that librte_vhost tears it down by itself -> a
+ * JOB closes channels and store -> gone. Nothing waits: each step ends with an event.
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
@@ -61,8 +61,7 @@ struct device {
 	uint32_t poll_idle_us;
 	struct conn *conn;         /* the open connection; NULL without one */
 	struct conn *closed_conns; /* closed, with runs that have not ended */
-	unsigned int n_opened;     /* connections whose opening was seen */
-	unsigned int n_accepted;   /* by the gate, once it is closed */
+	unsigned int n_opened;     /* connections so far */
 	struct ring_run *runs;     /* oldest first */
 	unsigned int n_attached;   /* runs of `conn` that are attached */
 	struct waiter *waiters;    /* for the deletion */

@@ -119,8 +119,6 @@ close_store:
 
 void device_close(struct device *dev)
 {
-	job_say(&dev->job, "removing the socket");
-	endpoint_close(&dev->endpoint);
 	job_say(&dev->job, "closing channels to the store");
 	close_lanes(dev);
 	job_say(&dev->job, "closing the store");

@@ -6,9 +6,9 @@
 /* clang-format off */
 static const enum device_state transitions[DEVICE_N_STATES][DEVICE_N_EVENTS] = {
 	/*                     OPENED            OPEN_FAILED  CONNECTED         DISCONNECTED      */
-	[DEVICE_NEW]       = { DEVICE_LISTENING, DEVICE_GONE, DEVICE_NEW,       DEVICE_NEW,
+	[DEVICE_NEW]       = { DEVICE_LISTENING, DEVICE_GONE, BUG,              BUG,
 	/*                     STARTED           STOPPED           DELETE            QUIET            REMOVED */
-	                       DEVICE_NEW,       DEVICE_NEW,              BUG,              BUG,             BUG },
+	                       BUG,              BUG,              BUG,              BUG,             BUG },
 	[DEVICE_LISTENING] = { BUG,              BUG,         DEVICE_ATTACHING, BUG,
 	                       BUG,              BUG,              DEVICE_QUIESCING, BUG,             BUG },
 	[DEVICE_ATTACHING] = { BUG,              BUG,         BUG,              DEVICE_LISTENING,

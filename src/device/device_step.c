@@ -132,6 +132,12 @@ void device_step_describe(const struct device *dev, char *buf, size_t size)
 	case STEP_DISCONNECT:
 		if (dev->conn)
 			snprintf(buf, size, "the connection of pid %d to close", dev->conn->pid);
+		else if (dev->endpoint.door.visitor)
+			snprintf(buf, size,
+				 "the event thread, which takes the connection of pid %d",
+				 dev->endpoint.door.visitor->pid);
+		else if (dev->endpoint.door.state == DOOR_SHUT)
+			snprintf(buf, size, "the socket's file to be removed");
 		else
 			snprintf(buf, size, "%s", steps[step].awaited);
 		return;

@@ -9,7 +9,7 @@
 #include "engine/queue.h"
 
 enum device_event_msg {
-	EVENT_CONN_OPENED = ENGINE_EVENTS_END, /* conn->opened_msg */
+	EVENT_VISITOR = ENGINE_EVENTS_END, /* a struct visitor: connected, or refused */
 	EVENT_CONN_CLOSED, /* conn->closed_msg: the connection is CTRL's from here on */
 	EVENT_BACKEND_FD,  /* a struct backend_fd */
 	EVENT_RUN_START,   /* ring_run->start_msg */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * Short-lived workers, one thread for each thing under way that may block for long: opening and
- * closing stores, registering with librte_vhost, unmapping guest memory. A hung one holds up
+ * closing stores, making and removing sockets, unmapping guest memory. A hung one holds up
  * nobody else.
  */
 #ifndef DEVICE_JOB_H

@@ -39,12 +39,18 @@ int registry_new(const struct registry_params *params, struct registry **ret_reg
 	snprintf(r->socket_dir, sizeof(r->socket_dir), "%s", params->socket_dir);
 	r->params.socket_dir = r->socket_dir;
 	r->jobs.events = params->events;
-	if (endpoints_init(r->socket_dir, params->events, err)) {
-		free(r);
-		return -1;
-	}
+	if (admission_init(&r->admission, &r->jobs, err))
+		goto free_registry;
+	if (endpoints_init(r->socket_dir, &r->admission, params->events, err))
+		goto fini_admission;
 	*ret_registry = r;
 	return 0;
+
+fini_admission:
+	admission_fini(&r->admission);
+free_registry:
+	free(r);
+	return -1;
 }
 
 void registry_free(struct registry *r)
@@ -53,6 +59,7 @@ void registry_free(struct registry *r)
 	role_enter(&role_job); /* the daemon's last thread may wait */
 	endpoints_fini();
 	role_leave(&role_job);
+	admission_fini(&r->admission);
 	free(r);
 }
 
@@ -64,6 +71,16 @@ struct jobs *registry_jobs(struct registry *r)
 int registry_event_fd(const struct registry *r)
 {
 	return mbox_fd(r->params.events);
+}
+
+int registry_visitor_fd(const struct registry *r)
+{
+	return r->admission.epoll_fd;
+}
+
+void registry_on_visitors(struct registry *r)
+{
+	admission_on_ready(&r->admission);
 }
 
 unsigned int registry_count(const struct registry *r)
@@ -144,6 +161,7 @@ static void fill_endpoint(struct registry *r, struct device *dev)
 	ep->n_queues = dev->spec.n_queues;
 	ep->socket_mode = r->params.socket_mode;
 	ep->socket_gid = r->params.socket_gid;
+	ep->admission = &r->admission;
 	ep->disk = &dev->disk;
 	ep->counters = dev->counters;
 	ep->events = r->params.events;
@@ -170,11 +188,7 @@ static void add_done(struct job *job)
 	dev->job_running = false;
 	if (err.code == VHOSTD_ERR_OK) {
 		device_event(dev, DEVICE_EV_OPENED);
-		/* A front end that was waiting for the socket may have come before this. */
-		if (dev->conn)
-			device_event(dev, DEVICE_EV_CONNECTED);
-		if (dev->n_attached)
-			device_event(dev, DEVICE_EV_STARTED);
+		admission_open(&r->admission, &dev->endpoint);
 		device_step_update(dev);
 		log_info(dev->spec.name, "added: %s%s%s, %llu bytes, on %s",
 			 store_kind_name(dev->store->ops->kind), *dev->spec.path ? " " : "",
@@ -208,7 +222,9 @@ static int check_add(struct registry *r, const struct device_spec *spec, struct 
 		return error_set(err, VHOSTD_ERR_EXISTS,
 				 "name: a disk \"%s\" exists; choose another name", spec->name);
 	if (r->n_devices >= VHOSTD_DEVICES_MAX)
-		return error_set(err, VHOSTD_ERR_LIMIT, "there are %u disks, the most there may be",
+		return error_set(err, VHOSTD_ERR_LIMIT,
+				 "there are %u disks, the most there may be: librte_vhost polls "
+				 "1024 descriptors, each disk's connection among them",
 				 r->n_devices);
 	return 0;
 }
@@ -277,10 +293,9 @@ void registry_remove_if_quiet(struct registry *r, struct device *dev)
 	job_start(&r->jobs, &dev->job, "close a disk", remove_run, remove_done);
 }
 
-static void begin_removal(struct registry *r, struct device *dev) IN_CTRL
+static void begin_removal(struct device *dev) IN_CTRL
 {
-	device_quiesce(dev);
-	registry_remove_if_quiet(r, dev);
+	device_quiesce(dev); /* its socket's file has to go, at least: that ends with an event */
 	device_step_update(dev);
 }
 
@@ -313,7 +328,7 @@ void registry_del(struct registry *r, const char *name, bool force, bool no_wait
 		return;
 	}
 	if (no_wait) {
-		begin_removal(r, dev);
+		begin_removal(dev);
 		finish(done, arg, dev, NULL);
 		return;
 	}
@@ -324,7 +339,7 @@ void registry_del(struct registry *r, const char *name, bool force, bool no_wait
 	}
 	*w = (struct waiter){done, arg, dev->waiters};
 	dev->waiters = w;
-	begin_removal(r, dev);
+	begin_removal(dev);
 }
 
 static void resize_run(struct job *job)
@@ -436,17 +451,22 @@ void registry_shutdown(struct registry *r, registry_done_fn done, void *arg)
 	for (; dev; dev = next) {
 		next = dev->next;
 		if (dev->state != DEVICE_NEW && dev->state < DEVICE_QUIESCING)
-			begin_removal(r, dev);
+			begin_removal(dev);
 	}
 }
 
 void registry_on_tick(struct registry *r)
 {
+	bool retry;
+
 	registry_on_events(r); /* what an lcore has left there without a call */
+	retry = admission_on_tick(&r->admission);
 	jobs_retry(&r->jobs);
 	load_measure(&r->loads, r->params.lcores, r);
 	for (struct device *dev = r->devices; dev; dev = dev->next) {
 		r->n_overstays += device_step_check(dev, &r->params.deadlines);
+		if (retry)
+			admission_retry(&r->admission, &dev->endpoint);
 		if (dev->state != DEVICE_NEW && dev->state < DEVICE_QUIESCING)
 			store_watch_check(dev);
 	}
@@ -455,6 +475,6 @@ void registry_on_tick(struct registry *r)
 	for (struct device *dev = r->devices, *next; dev; dev = next) {
 		next = dev->next;
 		if (dev->state != DEVICE_NEW && dev->state < DEVICE_QUIESCING)
-			begin_removal(r, dev); /* it was being added when the shutdown began */
+			begin_removal(dev); /* it was being added when the shutdown began */
 	}
 }

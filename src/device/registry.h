@@ -97,6 +97,10 @@ void registry_free(struct registry *registry);
 int registry_event_fd(const struct registry *registry);
 void registry_on_events(struct registry *registry) IN_CTRL;
 
+/** The same, for front ends that connect. */
+int registry_visitor_fd(const struct registry *registry);
+void registry_on_visitors(struct registry *registry) IN_CTRL;
+
 /** About once a second: deadlines. */
 void registry_on_tick(struct registry *registry) IN_CTRL;
 

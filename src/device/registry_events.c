@@ -14,6 +14,16 @@ static struct ring_run *run_of(struct queue *q)
 	return q->owner;
 }
 
+static struct device *on_visitor(struct registry *r, struct visitor *visitor) IN_CTRL
+{
+	struct device *dev = visitor->endpoint->device;
+	struct conn *conn = admission_on_answer(&r->admission, visitor);
+
+	if (conn)
+		device_on_conn_opened(dev, conn);
+	return dev;
+}
+
 /* Returns the device it was about, NULL for none. */
 static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 {
@@ -45,11 +55,8 @@ static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 		dev = run->conn->endpoint->device;
 		device_on_run_stop(dev, run);
 		return dev;
-	case EVENT_CONN_OPENED:
-		conn = container_of(msg, struct conn, opened_msg);
-		dev = conn->endpoint->device;
-		device_on_conn_opened(dev, conn);
-		return dev;
+	case EVENT_VISITOR:
+		return on_visitor(r, container_of(msg, struct visitor, msg));
 	case EVENT_CONN_CLOSED:
 		conn = container_of(msg, struct conn, closed_msg);
 		dev = conn->endpoint->device;

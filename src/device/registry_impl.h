@@ -11,6 +11,7 @@ struct registry {
 	struct registry_params params;
 	char socket_dir[sizeof(((struct endpoint *)0)->path)];
 	struct jobs jobs;
+	struct admission admission;
 	struct device *devices;
 	unsigned int n_devices;
 	uint32_t n_added;     /* so far */

@@ -20,6 +20,16 @@ static void close_done(struct job *job)
 	free(container_of(job, struct stray_fds, job));
 }
 
+static struct stray_fds *new_stray(void)
+{
+	struct stray_fds *stray = malloc(sizeof(*stray));
+
+	CHECK(stray, "there is memory for a few descriptors");
+	for (int i = 0; i < VHOST_MSG_FDS_MAX; i++)
+		stray->fds[i] = -1;
+	return stray;
+}
+
 void stray_fds_drop(struct vu_msg *msg, struct mbox *events)
 {
 	struct stray_fds *stray = NULL;
@@ -27,12 +37,8 @@ void stray_fds_drop(struct vu_msg *msg, struct mbox *events)
 	for (int i = 0; i < msg->n_fds && i < VHOST_MSG_FDS_MAX; i++) {
 		if (msg->fds[i] < 0)
 			continue;
-		if (!stray) {
-			stray = malloc(sizeof(*stray));
-			CHECK(stray, "there is memory for a few descriptors");
-			for (int k = 0; k < VHOST_MSG_FDS_MAX; k++)
-				stray->fds[k] = -1;
-		}
+		if (!stray)
+			stray = new_stray();
 		stray->fds[i] = msg->fds[i];
 		msg->fds[i] = -1;
 	}
@@ -46,4 +52,15 @@ void stray_fds_drop(struct vu_msg *msg, struct mbox *events)
 void stray_fds_close(struct stray_fds *stray, struct jobs *jobs)
 {
 	job_start(jobs, &stray->job, "close descriptors", close_run, close_done);
+}
+
+void stray_fd_close(int fd, struct jobs *jobs)
+{
+	struct stray_fds *stray;
+
+	if (fd < 0)
+		return;
+	stray = new_stray();
+	stray->fds[0] = fd;
+	stray_fds_close(stray, jobs);
 }

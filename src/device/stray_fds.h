@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Descriptors that came with a message and are not wanted. Closing one may take as long as its peer
- * likes (a socket that lingers, a file of a user-space file system): a JOB does it.
+ * Descriptors that came from a front end and are not wanted. Closing one may take as long as its
+ * peer likes (a socket that lingers, a file of a user-space file system): a JOB does it.
  */
 #ifndef DEVICE_STRAY_FDS_H
 #define DEVICE_STRAY_FDS_H
@@ -17,6 +17,9 @@ struct stray_fds {
 
 /** Takes all descriptors that are left in the message and has them closed. */
 void stray_fds_drop(struct vu_msg *msg, struct mbox *events) IN_VHOST;
+
+/** Has one descriptor closed; -1 is none. */
+void stray_fd_close(int fd, struct jobs *jobs) IN_CTRL;
 
 /** EVENT_STRAY_FDS. */
 void stray_fds_close(struct stray_fds *stray, struct jobs *jobs) IN_CTRL;

@@ -7,10 +7,10 @@
  *
  *   process  stands for
  *   LCORE    engine/lcore.c:lcore_poll, engine/lane.c:lane_turn, engine/queue.c
- *   CTRL     device/registry_events.c:handle_event, device/device.c, registry_add, registry_del; the
- *            operator, too
- *   JOB      device/job.c:job_thread with device_open() or device_close() (device/device_open.c), and
- *            in it rte_vhost_driver_unregister() of librte_vhost 22.11 with its retry loop
+ *   CTRL     device/registry_events.c:handle_event, device/device.c, device/admission.c, registry_add,
+ *            registry_del; the operator, and front ends that connect, too
+ *   JOB      device/job.c:job_thread with device_open() or device_close() (device/device_open.c), or
+ *            with listener_unlink()
  *   VHOST    librte_vhost's fd_man.c:fdset_event_dispatch, socket.c:vhost_user_server_new_connection
  *            and vhost_user_read_cb, with our device/endpoint.c, device/vhost_handlers.c and
  *            device/conn.c in them; the front ends, too: what they do is what the event thread
@@ -21,8 +21,7 @@
  *   rest        with SILENCE, from some moment on nothing more comes from the store and from front
  *               ends. Then all come to rest where they may: LCORE, CTRL and VHOST at the head of
  *               their loops, a JOB also in open() or close() of the store
- *   assertions  no use of a run, lane, store, connection, disk or librte_vhost socket that was
- *               freed; no ring attached while requests of an earlier one are in flight; no front
+ *   assertions  no use of a run, lane, store, connection, visitor or disk that was freed; no ring attached while requests of an earlier one are in flight; no front
  *               end cut off by the deletion while a ring of its is served or has a request in
  *               flight; no store closed under a request; no event that the state table of the disk
  *               calls a bug
@@ -40,27 +39,26 @@
  *   - Of two rings, the first to be started is ring 0.
  *   - SET_MEM_TABLE stands for all that VHOST waits a turn of the lcore for, and is about one ring.
  *   - Mailboxes are FIFOs (engine/mbox.h), sending is one step, memory is sequentially consistent.
- *   - vhost_user.mutex, conn_mutex and access_lock are there; fd_mutex and the lock of our list of
- *     endpoints are held for single steps.
- *   - Who wants a mutex gets it before its last owner has it again, and unregister finds the listener
- *     idle before the next front end is refused. Neither is promised, each fails with a probability
- *     that vanishes with the number of tries.
- *   - librte_vhost wants vhost_user.mutex for a connection's first message; here for each.
+ *   - librte_vhost's locks: nobody but VHOST calls it while disks come and go, so it waits for nobody
+ *     there. Its access_lock is there, for what breaks when an lcore calls it.
+ *   - An offer is taken when VHOST comes to it. That the carrier is lost and another one sent, or that
+ *     one arrives whose visitor was taken back, changes nothing: it brings who is offered then, or
+ *     nobody. A visitor that waits for its turn to be offered, or that is turned away, is CTRL's alone.
  *   - Guest maps, call descriptors, broken rings, resizing, a disk that can't be opened, and the
  *     JOBs that close sockets or unmap memory.
- *   - Without EARLY, front ends that come before the JOB which opened the disk has ended.
  *
  * Each BROKEN_ macro breaks one rule, and spin must find out:
- *   BROKEN_CTRL_UNREGISTERS  CTRL unregisters by itself, and VHOST waits for CTRL
+ *   BROKEN_CTRL_WAITS        CTRL waits for the connection to end before it goes on with a deletion
  *   BROKEN_LCORE_WAITS       the lcore interrupts by rte_vhost_vring_call(), which takes access_lock
  *   BROKEN_VHOST_WAITS       VHOST waits for the drain before it answers GET_VRING_BASE
  *   BROKEN_FREE_EARLY        the lcore says "drained" before it lets go of the lane
- *   BROKEN_NO_GATE           connections are not refused before the socket is removed
+ *   BROKEN_NO_ANSWER         a deletion does not wait for VHOST's answer about a visitor
+ *   BROKEN_OFFER_STAYS       a deletion forgets a visitor, and does not take the offer back
  *   BROKEN_NO_HOLD           a new connection's ring is attached at once
  *   BROKEN_CUT_OFF_FIRST     a deletion shuts the connection down before its requests have ended
  *   BROKEN_CUT_OFF_SOON      a deletion shuts it down when one of its rings has drained
  *   BROKEN_CUT_OFF_ONCE      only the beginning of a deletion shuts it down, no drain does
- *   BROKEN_LATE_STAYS        one that came through the gate just before it closed is not shut down
+ *   BROKEN_LATE_STAYS        one that VHOST had taken just before a deletion is not shut down
  *   BROKEN_END_UNDRAINED     a run ends when VHOST has forgotten it, drained or not
  *   BROKEN_END_UNFORGOTTEN   a run ends when it has drained, forgotten or not
  */
@@ -92,14 +90,14 @@
 
 mtype = {
 	ATTACH, STOP, SWAP_MAP,                                       /* to LCORE */
-	OPENED, CLOSED, RUN_START, RUN_STOP, QUEUE_DRAINED, JOB_DONE, /* to CTRL */
+	ANSWER, CLOSED, RUN_START, RUN_STOP, QUEUE_DRAINED, JOB_DONE, /* to CTRL */
 	NEW, LISTENING, ATTACHING, RUNNING, QUIESCING, REMOVING,     /* enum device_state */
 	GONE,
 	MADE, HELD, ATTACHED, STOPPING, DRAINED,                      /* enum run_state */
 	POLLING, DRAINING,                                            /* enum queue_state */
 	KICK, SET_MEM_TABLE, GET_VRING_BASE,                          /* from a front end */
-	OPEN, CLOSE,                                                  /* a JOB's work */
-	FREED
+	OPEN, UNLINK, CLOSE,                                          /* a JOB's work */
+	OFFERED, REFUSED, FREED
 }
 
 /* lcore->inbox: a run; registry_params.events: a connection or run */
@@ -111,20 +109,20 @@ byte disk = NONE;         /* struct device */
 mtype state = GONE;       /* CTRL's, as all to the next blank line */
 byte n_added = 0;
 byte disk_conn = NONE;    /* dev->conn */
-byte n_opened = 0, n_accepted = 0, n_attached = 0;
+byte n_attached = 0;
+byte visitor = NONE;      /* ep->door.visitor, that was accepted and is not connected yet */
+bool door_gone = false;   /* DOOR_GONE */
 bool job_running = false;
 
 mtype job = 0;            /* handed to JOB */
 byte lane = NONE;         /* exists */
 byte store = NONE;        /* is open */
-byte listed = NONE;       /* the endpoint that find_endpoint() finds */
-byte gate_count = 0;      /* endpoint->gate */
-bool gate_closed = false;
+byte offer = NONE;        /* admission->offer: CTRL puts a visitor there, VHOST or CTRL takes it */
 
-/* Connections. */
+/* Visitors, and connections. */
 byte conn_disk[N_CONNS];  /* conn->endpoint */
-mtype conn[N_CONNS];      /* struct conn: 0, OPEN, CLOSED (CTRL knows), FREED */
-bool shut[N_CONNS];       /* conn->sock was shut down by us */
+mtype conn[N_CONNS];      /* 0, OFFERED, REFUSED or OPEN, CLOSED (CTRL knows), FREED */
+bool shut[N_CONNS];       /* conn->sock was shut down by us, or the front end has hung up */
 bool late[N_CONNS];       /* it had a SET_MEM_TABLE in its socket then, which was read after it */
 byte n_conns = 0;
 
@@ -147,14 +145,9 @@ byte vhost_run[N_RINGS] = NONE; /* conn->rings[].run */
 bool swapped = false;     /* msg->done of the message it waits for */
 
 /* librte_vhost's */
-bool mutex = false, mutex_wanted = false;           /* vhost_user.mutex */
-bool conn_mutex = false, conn_mutex_wanted = false; /* vsocket->conn_mutex */
 bool access_lock = false;                           /* vq->access_lock */
-byte vsocket = NONE;      /* exists */
-byte listening = NONE;    /* vsocket whose listener is in the fdset */
-bool in_list[N_CONNS];    /* the connection is in the fdset and in vsocket->conn_list */
+bool in_list[N_CONNS];    /* the connection is in the fdset */
 byte busy = NONE;         /* the entry of the fdset whose callback runs */
-bool spins = false;       /* unregister has found the listener busy */
 
 #ifdef SILENCE
 bool silent = false;      /* nothing more comes from the store or from front ends */
@@ -279,45 +272,6 @@ end_poll:
 	od
 }
 
-/* ------------------------------------------------------------------- rte_vhost_driver_unregister */
-
-/* pthread_mutex_lock() by a JOB */
-#define LOCK(m) atomic { !m && !m##_wanted -> m = true }
-
-/* fdset_try_del() of a connection and what follows; `again` when its callback runs. */
-#define TRY_CONN(c)                                                                                \
-	:: atomic {                                                                                \
-		in_list[c] ->                                                                      \
-		if                                                                                 \
-		:: busy == c -> conn_mutex = false; mutex = false; goto again                      \
-		:: else ->                                                                         \
-			assert(vhost_conn != c); /* no callback tells us of this end */            \
-			in_list[c] = false;                                                        \
-			shut[c] = true                                                             \
-		fi                                                                                 \
-	}
-
-#define IN_LIST(c) in_list[c]
-
-inline unregister() {
-	true; /* an inline must not begin with a label */
-again:
-	LOCK(mutex);
-	atomic {
-		if
-		:: busy == LISTENER -> mutex = false; spins = true; goto again
-		:: else -> listening = NONE; spins = false
-		fi
-	}
-	LOCK(conn_mutex);
-	do
-	EACH_CONN(TRY_CONN, )
-	:: !(EACH_CONN(IN_LIST, ||)) -> break
-	od;
-	conn_mutex = false;
-	d_step { vsocket = NONE; mutex = false }
-}
-
 /* --------------------------------------------------------------------------------------- JOB */
 
 #define IN_FLIGHT(r) in_flight[r]
@@ -328,25 +282,16 @@ end_idle:
 	:: job == OPEN ->
 end_open:
 		!silent;
-		atomic {
-			!mutex && !mutex_wanted ->
+		d_step {
 			store = disk;
 			lane = disk;
-			listed = disk;
-			vsocket = disk
+			job = 0;
+			SEND(events, JOB_DONE, OPEN)
 		}
-#ifdef EARLY
-		listening = disk;
-		d_step { job = 0; SEND(events, JOB_DONE, OPEN) }
-#else
-		d_step { listening = disk; job = 0; SEND(events, JOB_DONE, OPEN) }
-#endif
+	:: job == UNLINK ->
+		d_step { job = 0; SEND(events, JOB_DONE, UNLINK) }
 	:: job == CLOSE ->
-#ifndef BROKEN_CTRL_UNREGISTERS
-		unregister();
-#endif
 		d_step { /* lane_free() */
-			listed = NONE;
 			assert(EACH_RUN(OFF_LANE, &&));
 			lane = NONE
 		}
@@ -365,7 +310,7 @@ end_close:
 
 /* device_event(): the rows of device_state.c */
 inline on_connected() {
-	assert(state == NEW || state == LISTENING || state == QUIESCING);
+	assert(state == LISTENING || state == QUIESCING);
 	if
 	:: state == LISTENING -> state = ATTACHING
 	:: else
@@ -373,7 +318,7 @@ inline on_connected() {
 }
 
 inline on_disconnected() {
-	assert(state == NEW || state == ATTACHING || state == RUNNING || state == QUIESCING);
+	assert(state == ATTACHING || state == RUNNING || state == QUIESCING);
 	if
 	:: state == ATTACHING || state == RUNNING -> state = LISTENING
 	:: else
@@ -381,15 +326,12 @@ inline on_disconnected() {
 }
 
 inline on_started() {
-	assert(state == NEW || state == ATTACHING);
-	if
-	:: state == ATTACHING -> state = RUNNING
-	:: else
-	fi
+	assert(state == ATTACHING);
+	state = RUNNING
 }
 
 inline on_stopped() {
-	assert(state == NEW || state == RUNNING || state == QUIESCING);
+	assert(state == RUNNING || state == QUIESCING);
 	if
 	:: state == RUNNING -> state = ATTACHING
 	:: else
@@ -494,17 +436,22 @@ inline disconnect_if_drained() {
 
 inline handle_event() {
 	if
-	:: kind == OPENED ->
-		CHECK_CONN(id);
-		n_opened++;
-		disk_conn = id;
-		on_connected();
-#ifndef BROKEN_LATE_STAYS
+	:: kind == ANSWER -> /* admission_on_answer() */
+		assert((conn[id] == OPEN || conn[id] == REFUSED) && conn_disk[id] == disk);
+		assert(visitor == id);
+		visitor = NONE;
 		if
-		:: state == QUIESCING -> cut_off()
-		:: else
-		fi
+		:: conn[id] == REFUSED -> conn[id] = FREED; conn_disk[id] = 0
+		:: else ->
+			disk_conn = id;
+			on_connected();
+#ifndef BROKEN_LATE_STAYS
+			if
+			:: state == QUIESCING -> cut_off()
+			:: else
+			fi
 #endif
+		fi
 	:: kind == CLOSED ->
 		CHECK_CONN(id);
 		assert(disk_conn == id);
@@ -552,15 +499,8 @@ inline handle_event() {
 	:: kind == JOB_DONE && id == OPEN -> /* add_done() */
 		assert(state == NEW);
 		job_running = false;
-		state = LISTENING;
-		if
-		:: disk_conn != NONE -> on_connected()
-		:: else
-		fi;
-		if
-		:: n_attached != 0 -> on_started()
-		:: else
-		fi
+		state = LISTENING
+	:: kind == JOB_DONE && id == UNLINK -> door_gone = true /* unlink_done() */
 	:: kind == JOB_DONE && id == CLOSE -> /* remove_done() */
 		assert(state == REMOVING);
 		for (i : 0 .. N_RUNS - 1) {
@@ -573,11 +513,8 @@ inline handle_event() {
 		job_running = false;
 		state = GONE;
 		disk = NONE;
-		n_opened = 0;
-		n_accepted = 0;
 		n_attached = 0;
-		gate_count = 0;
-		gate_closed = false
+		door_gone = false
 	fi;
 	if
 	:: ends -> end_run(id)
@@ -590,7 +527,7 @@ inline handle_event() {
 	fi;
 #endif
 	if
-	:: kind != RUN_START && kind != JOB_DONE -> remove_if_quiet()
+	:: kind != RUN_START && !(kind == JOB_DONE && id != UNLINK) -> remove_if_quiet()
 	:: else
 	fi;
 	ends = false;
@@ -598,17 +535,17 @@ inline handle_event() {
 	id = 0;
 }
 
-#ifdef BROKEN_NO_GATE
-#define ALL_SEEN true
+#ifdef BROKEN_NO_ANSWER
+#define NO_VISITOR true
 #else
-#define ALL_SEEN (n_opened == n_accepted)
+#define NO_VISITOR (visitor == NONE)
 #endif
 
 #define IS_CLOSED(c) conn[c] == CLOSED
 
 inline remove_if_quiet() {
 	if
-	:: state == QUIESCING && disk_conn == NONE && ALL_SEEN && !job_running &&
+	:: state == QUIESCING && disk_conn == NONE && NO_VISITOR && door_gone && !job_running &&
 	   !(EACH_CONN(IS_CLOSED, ||)) && !(EACH_RUN(RUN_LISTED, ||)) ->
 		state = REMOVING;
 		job_running = true;
@@ -625,12 +562,38 @@ inline add() {
 	job = OPEN;
 }
 
-inline refuse() {
+/* admission_on_ready(): a front end has connected; one that was there before has hung up, as CTRL
+ * sees it: a second one is turned away. */
+#define MAY_ACCEPT                                                                                 \
+	((state == LISTENING || state == ATTACHING || state == RUNNING) && visitor == NONE &&      \
+	 n_conns < N_CONNS && !silent)
+
+inline accept() {
+	visitor = n_conns;
+	n_conns++;
+	conn[visitor] = OFFERED;
+	conn_disk[visitor] = disk;
+	offer = visitor;
+	if
+	:: disk_conn != NONE -> shut[disk_conn] = true
+	:: else
+	fi
+}
+
+/* admission_shut() */
+inline shut_door() {
 	state = QUIESCING;
-	n_accepted = gate_count; /* endpoint_refuse() */
-#ifndef BROKEN_NO_GATE
-	gate_closed = true
+	if
+	:: visitor != NONE && offer == visitor ->
+#ifndef BROKEN_OFFER_STAYS
+		offer = NONE;
 #endif
+		conn[visitor] = FREED;
+		conn_disk[visitor] = 0;
+		visitor = NONE
+	:: else
+	fi;
+	job = UNLINK
 }
 
 inline stop_runs() {
@@ -652,13 +615,14 @@ end_poll:
 	do
 	:: nempty(events) -> d_step { events ? kind, id; handle_event() }
 	:: state == GONE && n_added < N_DISKS -> d_step { add() }
+	:: MAY_ACCEPT -> d_step { accept() }
 	:: state == LISTENING || state == ATTACHING || state == RUNNING ->
-		d_step { refuse() } /* registry_del(), device_quiesce() */
-#ifdef BROKEN_CTRL_UNREGISTERS
-		unregister();
+		d_step { shut_door() } /* registry_del(), device_quiesce() */
+#ifdef BROKEN_CTRL_WAITS
+		vhost_conn == NONE;
 #endif
 		d_step { stop_runs() }
-		d_step { disconnect_if_drained(); remove_if_quiet() }
+		d_step { disconnect_if_drained() }
 	od
 }
 
@@ -687,51 +651,32 @@ inline let_go(c) {
 	}
 	EACH_RING(FORGET, ;);
 	atomic { assert(conn[c] == OPEN); CHECK_ENDPOINT(conn_disk[c]); SEND(events, CLOSED, c) }
-#ifdef BROKEN_CTRL_UNREGISTERS
-	conn[c] != OPEN /* until CTRL has seen it */
-#endif
 }
 
-/* pthread_mutex_lock() by VHOST; in an atomic */
-#define WAIT_FOR(m)                                                                                \
-	if                                                                                         \
-	:: !m                                                                                      \
-	:: else -> m##_wanted = true; !m -> m##_wanted = false                                     \
-	fi
-
-/* vhost_user_add_connection() with on_new_connection(). An old front end has hung up, or has not. */
+/* vhost_user_add_connection() with on_new_connection(). An old front end has hung up. */
 inline new_connection() {
 	atomic {
-		listening != NONE && !spins && !others_first && !silent ->
+		offer != NONE && !others_first ->
 		busy = LISTENER;
-		assert(listed == listening); /* find_endpoint() */
-		CHECK_ENDPOINT(listed);
+		next = offer; /* admission_take() */
+		offer = NONE;
+		assert(conn[next] == OFFERED && visitor == next);
+		CHECK_ENDPOINT(conn_disk[next]);
 		if
+		:: conn[next] = REFUSED; SEND(events, ANSWER, next); goto done
 		:: vhost_conn == NONE -> goto admit
-		:: vhost_conn != NONE -> goto done /* a second one is refused */
-		:: vhost_conn != NONE -> c = vhost_conn
+		:: vhost_conn != NONE -> assert(shut[vhost_conn]); c = vhost_conn
 		fi
 	}
 	let_go(c);
 admit:
 	atomic {
-		CHECK_ENDPOINT(listed);
-		if
-		:: gate_closed || n_conns == N_CONNS -> goto done
-		:: else -> gate_count++
-		fi
+		CHECK_ENDPOINT(conn_disk[next]);
+		conn[next] = OPEN;
+		vhost_conn = next;
+		in_list[next] = true;
+		SEND(events, ANSWER, next)
 	}
-	atomic {
-		CHECK_ENDPOINT(listed);
-		c = n_conns;
-		n_conns++;
-		conn[c] = OPEN;
-		conn_disk[c] = listed;
-		vhost_conn = c;
-		SEND(events, OPENED, c)
-	}
-	/* No JOB has conn_mutex: it would have found the listener busy. */
-	atomic { assert(!conn_mutex && vsocket == listed); in_list[c] = true }
 }
 
 /* conn_handle() of SET_VRING_KICK */
@@ -786,6 +731,7 @@ inline swap_map() {
 inline leave() {
 	others_first = busy == LISTENER && (EACH_CONN(HAS_ENDED, ||));
 	busy = NONE;
+	next = 0;
 	c = 0;
 	x = 0;
 	m = 0
@@ -798,7 +744,6 @@ inline read_connection() {
 		EACH_CONN(READABLE, )
 		fi;
 		c = busy;
-		WAIT_FOR(mutex); /* vhost_driver_callback_get() */
 		if
 		:: m == KICK -> start_ring(); leave(); goto end_poll
 #ifdef BROKEN_VHOST_WAITS
@@ -826,11 +771,11 @@ stopped:
 ends:
 	let_go(c);
 let_go_of:
-	atomic { WAIT_FOR(conn_mutex); assert(vsocket != NONE); in_list[c] = false }
+	atomic { in_list[c] = false }
 }
 
 active proctype VHOST() {
-	byte c = 0, x = 0;
+	byte c = 0, x = 0, next = 0;
 	mtype m = 0;
 #ifdef BROKEN_VHOST_WAITS
 	byte old = 0;

@@ -15,11 +15,6 @@ static const struct {
 } allowed[] = {
 	{"new", "OPENED", "listening"},
 	{"new", "OPEN_FAILED", "gone"},
-	/* A front end that waited for the socket comes before the job's word that it is there. */
-	{"new", "CONNECTED", "new"},
-	{"new", "DISCONNECTED", "new"},
-	{"new", "STARTED", "new"},
-	{"new", "STOPPED", "new"},
 
 	{"listening", "CONNECTED", "attaching"},
 	{"listening", "DELETE", "quiescing"},
