@@ -5,6 +5,8 @@
  *
  *   attach SOCKET   connects and starts one virtqueue          ready MICROSECONDS, or
  *                                                              refused REASON
+ *   join SOCKET     the same with the fewest messages          ready MICROSECONDS, or
+ *                                                              refused REASON
  *   first N MS      N times: nothing for MS milliseconds, then one read on the last one attached
  *                                                              first MICROSECONDS...
  *   floor N MS CPU  N times: nothing for MS milliseconds, then a thread that sleeps on that CPU is
@@ -57,7 +59,7 @@ static double us_since(int64_t start_ns)
 	return (double)(now_ns() - start_ns) / 1e3;
 }
 
-static void attach(struct crowd *c, const char *path)
+static void attach(struct crowd *c, const char *path, enum vfe_order order)
 {
 	static const struct vfe_region_spec region = {.gpa = 0x100000, .size_bytes = REGION_BYTES};
 	struct vfe_blk *blk = malloc(sizeof(*blk));
@@ -68,6 +70,7 @@ static void attach(struct crowd *c, const char *path)
 	if (!blk || c->n == MEMBERS_MAX)
 		die(path, -ENOMEM);
 	vfe_blk_opts_init(&opts, path);
+	opts.order = order;
 	opts.regions = &region;
 	opts.n_indirect = 0;
 	rc = vfe_blk_open(blk, &opts);
@@ -170,7 +173,9 @@ static void obey(struct crowd *c, char *line)
 
 	line[strcspn(line, "\n")] = '\0';
 	if (strncmp(line, "attach ", 7) == 0)
-		attach(c, line + 7);
+		attach(c, line + 7, VFE_ORDER_QEMU);
+	else if (strncmp(line, "join ", 5) == 0)
+		attach(c, line + 5, VFE_ORDER_MINIMAL);
 	else if (sscanf(line, "first %u %u", &n, &pause_ms) == 2)
 		first(c, n, pause_ms);
 	else if (sscanf(line, "floor %u %u %u", &n, &pause_ms, &cpu) == 3)

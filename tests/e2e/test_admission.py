@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who is let in at a disk's socket, and what those can do who are not.
+
+The front ends here say no more than GET_FEATURES: that is answered by librte_vhost's event thread,
+to those who were let in.
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+
+from vhostd_rpc import DISK, Daemon, expect, run_tests
+
+BOUND_S = 10.0  # wide: what must not wait for anything
+HEADER = struct.Struct("<III")
+GET_FEATURES = HEADER.pack(1, 1, 0)
+LINGER_S = 60
+
+
+class FrontEnd:
+    """A connection to a disk."""
+
+    def __init__(self, daemon, name):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(BOUND_S)
+        self.sock.connect(daemon.path(name + ".sock"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.sock.close()
+
+    def ask(self):
+        try:
+            self.sock.sendall(GET_FEATURES)
+        except BrokenPipeError:
+            pass  # is_answered() will tell
+        return self
+
+    def is_answered(self):
+        """True; False when the connection is closed instead."""
+        try:
+            answer = self.sock.recv(HEADER.size + 8)
+        except ConnectionResetError:
+            return False
+        return len(answer) == HEADER.size + 8
+
+    def is_kept_waiting(self, seconds):
+        self.sock.settimeout(seconds)
+        try:
+            self.sock.recv(1)
+        except socket.timeout:
+            self.sock.settimeout(BOUND_S)
+            return True
+        return False
+
+    def send_descriptor(self, fd):
+        """With a byte, nothing that would be a message."""
+        socket.send_fds(self.sock, [b"x"], [fd])
+
+
+class Lingering:
+    """A socket that takes LINGER_S to close for whoever is the last to have it."""
+
+    def __enter__(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.sock = socket.create_connection(server.getsockname())
+            self.peer, _ = server.accept()
+        self.sock.setblocking(False)
+        try:
+            while True:  # more than the peer, who reads nothing, has room for
+                self.sock.send(b"\0" * 65536)
+        except BlockingIOError:
+            pass
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                             struct.pack("ii", 1, LINGER_S))
+        self.sock.setblocking(True)
+        return self
+
+    def __exit__(self, *exc):
+        self.peer.close()  # what was sent is reset: nobody waits any more
+
+    def give_to(self, front_end):
+        front_end.send_descriptor(self.sock.fileno())
+
+    def leave(self):
+        """The daemon has the last ones: our own is closed without lingering."""
+        os.close(self.sock.detach())
+
+
+def threads_of(daemon):
+    """(name, the fields of /proc's stat from the state on) of each."""
+    tasks = f"/proc/{daemon.process.pid}/task"
+    for tid in os.listdir(tasks):
+        with open(f"{tasks}/{tid}/stat", encoding="ascii") as file:
+            name, fields = file.read().split("(", 1)[1].rsplit(")", 1)
+        yield name, fields.split()
+
+
+def cpu_ticks(daemon, wanted):
+    """CPU time that the daemon's thread of that name has used."""
+    for name, fields in threads_of(daemon):
+        if name == wanted:
+            return int(fields[11]) + int(fields[12])
+    raise AssertionError(f"no thread {wanted}")
+
+
+def pause(daemon):
+    daemon.signal(signal.SIGSTOP)
+    while any(fields[0] != "T" for _, fields in threads_of(daemon)):
+        time.sleep(0.001)
+
+
+def test_second_front_end():
+    with Daemon() as daemon, daemon.client() as client:
+        client.ok("device.add", name="d", **DISK)
+        with FrontEnd(daemon, "d") as first:
+            assert first.ask().is_answered()
+            for _ in range(3):
+                with FrontEnd(daemon, "d") as second:
+                    assert not second.ask().is_answered(), "a second one is let in"
+            assert first.ask().is_answered()
+            pid = os.getpid()
+            daemon.wait_log(f"d: warning: refused a second front end (pid {pid}): pid {pid} is connected")
+        for _ in range(20):  # the next one, before the end of the one before may have been seen
+            with FrontEnd(daemon, "d") as following:
+                assert following.ask().is_answered()
+        expect(client.ok("device.show", name="d")["connections"], 21)
+
+
+def test_socket_is_removed_at_once():
+    """Also while the deletion waits for something else: here for a front end."""
+    with Daemon() as daemon, daemon.client() as client:
+        client.ok("device.add", name="d", **DISK)
+        with FrontEnd(daemon, "d") as front_end, FrontEnd(daemon, "d") as second:
+            assert front_end.ask().is_answered()
+            client.ok("device.del", name="d", force=True)
+            assert not os.path.exists(daemon.path("d.sock"))
+            assert not front_end.is_answered()
+            assert not second.is_answered()
+        client.ok("device.add", name="d", **DISK)
+        with FrontEnd(daemon, "d") as front_end:
+            assert front_end.ask().is_answered()
+        expect(daemon.stop(), 0)
+        expect([name for name in os.listdir(daemon.dir) if "sock" in name], [])
+
+
+def test_front_ends_that_wait_for_the_socket():
+    """They connect as soon as somebody listens. One of them is let in, and the disk is none the
+    worse for the others."""
+    with Daemon() as daemon, daemon.client() as client:
+        answers = []
+
+        def wait_for_it():
+            while True:
+                try:
+                    with FrontEnd(daemon, "d") as front_end:
+                        answers.append(front_end.ask().is_answered())
+                        return
+                except OSError:
+                    time.sleep(0)
+
+        threads = [threading.Thread(target=wait_for_it) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        client.ok("device.add", name="d", **DISK)
+        for thread in threads:
+            thread.join()
+        assert any(answers), answers
+        client.ok("device.del", name="d", force=True)
+
+
+def test_knocking_without_end():
+    """At a disk that is in use, and at one that is not: who knocks is always served in turn with
+    everybody else."""
+    with Daemon() as daemon, daemon.client() as client:
+        for name in ("used", "free", "other"):
+            client.ok("device.add", name=name, **DISK)
+        stop = threading.Event()
+        n_knocks = {"used": 0, "free": 0}
+
+        def knock(name):
+            while not stop.is_set():
+                try:
+                    with FrontEnd(daemon, name):
+                        n_knocks[name] += 1
+                except OSError:
+                    time.sleep(0.001)  # it is deleted
+
+        threads = [threading.Thread(target=knock, args=(name,)) for name in n_knocks]
+        with FrontEnd(daemon, "used") as front_end, FrontEnd(daemon, "other") as other:
+            assert front_end.ask().is_answered() and other.ask().is_answered()
+            for thread in threads:
+                thread.start()
+            end = time.monotonic() + 0.4
+            n_rounds = 0
+            while time.monotonic() < end:
+                client.ok("device.list")
+                assert front_end.ask().is_answered() and other.ask().is_answered()
+                n_rounds += 1
+            assert n_rounds > 3, n_rounds
+            for name in n_knocks:
+                client.ok("device.del", name=name, force=True)
+            assert other.ask().is_answered()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert min(n_knocks.values()) > 3, n_knocks
+
+
+def test_what_a_refused_one_leaves_behind():
+    """Descriptors that take a minute to close, in a socket that is turned away and in such that are
+    not even accepted by then: neither the control thread nor the deletion closes them."""
+    with Daemon() as daemon, daemon.client() as client, contextlib.ExitStack() as stack:
+        client.ok("device.add", name="d", **DISK)
+        first = stack.enter_context(FrontEnd(daemon, "d"))
+        assert first.ask().is_answered()
+        pause(daemon)
+        front_ends = [stack.enter_context(FrontEnd(daemon, "d")) for _ in range(3)]
+        for front_end in front_ends:
+            lingering = stack.enter_context(Lingering())
+            lingering.give_to(front_end)
+            lingering.leave()
+        daemon.signal(signal.SIGCONT)
+        began = time.monotonic()
+        assert not front_ends[0].is_answered()
+        client.ok("device.list")
+        client.ok("device.del", name="d", force=True)
+        client.ok("device.list")
+        client.ok("device.add", name="d", **DISK)
+        following = stack.enter_context(FrontEnd(daemon, "d"))
+        assert following.ask().is_answered()
+        expect(daemon.stop(), 0)
+        assert time.monotonic() - began < LINGER_S / 2
+
+
+def lowest_free(daemon):
+    used = set(os.listdir(f"/proc/{daemon.process.pid}/fd"))
+    return next(number for number in range(len(used) + 1) if str(number) not in used)
+
+
+def test_no_descriptor_is_left():
+    """Front ends wait then, and nobody spins; said once. They are served when there are some."""
+    with Daemon() as daemon, daemon.client() as client:
+        client.ok("device.add", name="d", **DISK)
+        pid = daemon.process.pid
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(daemon), hard))
+        threads = ("vhostd-ctrl", "vhost-events")
+        before = [cpu_ticks(daemon, name) for name in threads]
+        with FrontEnd(daemon, "d") as front_end:
+            assert front_end.ask().is_kept_waiting(0.5)
+            assert not client.ok("device.list")["devices"][0].get("pid")
+            spent = [cpu_ticks(daemon, name) - n for name, n in zip(threads, before)]
+            assert max(spent) < 6, f"{spent} hundredths of a second in half a second"
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+            assert front_end.is_answered()
+        expect(daemon.log().count("front ends have to wait"), 1)
+        expect(daemon.log().count("front ends are let in again"), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(run_tests(sys.modules[__name__]))
