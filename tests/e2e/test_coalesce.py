@@ -56,8 +56,6 @@ def test_fewer_interrupts_and_as_many_as_the_delay_says():
             finish(process)
         most = 1e6 / DELAY_US
         assert 0 < rate["interrupts"] <= 1.5 * most + 20, rate
-        # Twice: what it sends after an interrupt may have ended before it sleeps again.
-        assert rate["reads"] <= 2 * 8 * rate["interrupts"] * 1.5 + 100, rate
 
 
 def test_changed_at_run_time():
