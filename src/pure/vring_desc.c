@@ -7,7 +7,7 @@ struct guest_words desc_read_split(const struct guest_mem *mem, uint64_t gpa)
 {
 	struct iovec piece[GUEST_MEM_REGIONS_MAX];
 	int n = guest_mem_split(mem, gpa, VRING_DESC_BYTES, piece, ARRAY_LEN(piece));
-	struct guest_words words;
+	struct guest_words words = {0, 0};
 	uint8_t *to = (uint8_t *)&words;
 
 	CHECK(n > 0 && n <= (int)ARRAY_LEN(piece), "a table that was found is in the memory");
