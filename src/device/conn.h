@@ -53,6 +53,7 @@ struct ring_run {
 	enum run_state state;
 	const struct lane *lane; /* that serves it, or will, as far as CTRL has heard */
 	bool forgotten;          /* VHOST has, and sends nothing more about it */
+	bool is_awaited;         /* by a resize: device_resize.h */
 	struct ring_run *next;   /* in the device's list, in the order of their start */
 };
 

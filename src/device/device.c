@@ -209,6 +209,7 @@ static void disconnect_if_drained(struct device *dev)
 void device_on_run_drained(struct device *dev, struct ring_run *run)
 {
 	run->state = RUN_DRAINED;
+	device_on_run_fenced(dev, run);
 	device_end_move(dev, run->queue->index);
 	if (run->conn == dev->conn && --dev->n_attached == 0)
 		device_event(dev, DEVICE_EV_STOPPED);

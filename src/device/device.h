@@ -13,6 +13,7 @@
 #include "device/conn.h"
 #include "device/device_load.h"
 #include "device/device_move.h"
+#include "device/device_resize.h"
 #include "device/device_step.h"
 #include "device/endpoint.h"
 #include "device/job.h"
@@ -73,6 +74,7 @@ struct device {
 	void *op_arg;
 	uint64_t resize_bytes;
 	bool resize_may_shrink;
+	unsigned int n_awaited; /* runs with is_awaited */
 	struct log_limit breaks;
 	struct device *next;
 };

@@ -40,6 +40,8 @@ static enum device_step current_step(const struct device *dev) IN_CTRL
 		return STEP_CLOSE;
 	if (is_draining(dev))
 		return STEP_DRAIN;
+	if (device_is_shrinking(dev))
+		return STEP_SHRINK;
 	if (dev->state != DEVICE_QUIESCING && device_is_moving(dev))
 		return STEP_MOVE;
 	if (dev->job_running)
@@ -114,6 +116,10 @@ void device_step_describe(const struct device *dev, char *buf, size_t size)
 	buf[0] = '\0';
 	switch (step) {
 	case STEP_NONE:
+		return;
+	case STEP_SHRINK:
+		snprintf(buf, size, "%u requests in flight from before the disk was made smaller",
+			 device_n_fenced(dev));
 		return;
 	case STEP_MOVE:
 		describe_move(dev, buf, size);

@@ -21,6 +21,7 @@ struct device;
 	X(OPEN, "open", OPEN, "the store to open")                                                 \
 	X(RESIZE, "resize", OPEN, "the store to be resized")                                       \
 	X(DRAIN, "drain", DRAIN, "requests to end")                                                \
+	X(SHRINK, "shrink", DRAIN, "requests to end that are older than the new end")              \
 	X(MOVE, "move", DRAIN, "virtqueues to move")                                               \
 	X(DISCONNECT, "disconnect", CLOSE, "the connection to close")                              \
 	X(LOOK, "look", CLOSE, "the store's size to be read")                                      \

@@ -114,7 +114,7 @@ void registry_del(struct registry *registry, const char *name, bool force, bool 
 		  registry_done_fn done, void *arg) IN_CTRL;
 
 /** Begins to resize one. size_bytes 0: the file's size. A smaller one is refused unless `shrink`;
- *  requests that were taken before may go past the new end until they have ended. */
+ *  done is called when nothing past the new end is in flight any more. */
 void registry_resize(struct registry *registry, const char *name, uint64_t size_bytes, bool shrink,
 		     registry_done_fn done, void *arg) IN_CTRL;
 

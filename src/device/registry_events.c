@@ -42,6 +42,11 @@ static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 		dev = run->conn->endpoint->device;
 		device_on_run_moved(dev, run);
 		return dev;
+	case EVENT_QUEUE_FENCED:
+		run = run_of(container_of(msg, struct queue, fence_msg));
+		dev = run->conn->endpoint->device;
+		device_on_run_fenced(dev, run);
+		return dev;
 	case EVENT_QUEUE_BROKEN:
 		run = run_of(container_of(msg, struct queue, broken_msg));
 		device_on_run_broken(run->conn->endpoint->device, run);

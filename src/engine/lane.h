@@ -89,6 +89,7 @@ void lane_add_queue(struct lane *lane, struct queue *queue) IN_LCORE;
 void queue_break(struct queue *queue, const char *why) IN_LCORE;
 void queue_notify(struct queue *queue) IN_LCORE;
 void queue_map_release(struct queue *queue, struct map_use *use) IN_LCORE;
+void queue_fence_put(struct queue *queue) IN_LCORE;
 void queue_drained(struct queue *queue) IN_LCORE;
 
 /** A request has ended that began under this map. */

@@ -86,6 +86,7 @@ static void handle_queue_msg(struct msg *msg) IN_LCORE
 	case LCORE_MSG_STOP:
 	case LCORE_MSG_MOVE:
 	case LCORE_MSG_ADOPT:
+	case LCORE_MSG_FENCE:
 	case LCORE_N_MSGS:
 		break;
 	}
@@ -103,6 +104,8 @@ static struct queue *queue_of_msg(struct msg *msg)
 	case LCORE_MSG_MOVE:
 	case LCORE_MSG_ADOPT:
 		return container_of(msg, struct queue, move_msg);
+	case LCORE_MSG_FENCE:
+		return container_of(msg, struct queue, fence_msg);
 	default:
 		return container_of(msg, struct queue_msg, msg)->queue;
 	}
@@ -145,6 +148,9 @@ static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
 		break;
 	case LCORE_MSG_STOP:
 		queue_event(queue, QUEUE_EV_STOP);
+		break;
+	case LCORE_MSG_FENCE:
+		queue_fence(queue);
 		break;
 	default:
 		handle_queue_msg(msg);

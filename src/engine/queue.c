@@ -62,6 +62,7 @@ struct queue *queue_new(const struct queue_params *params)
 	msg_init(&q->move_msg, LCORE_MSG_MOVE);
 	msg_init(&q->drained_msg, EVENT_QUEUE_DRAINED);
 	msg_init(&q->moved_msg, EVENT_QUEUE_MOVED);
+	msg_init(&q->fence_msg, LCORE_MSG_FENCE);
 	msg_init(&q->broken_msg, EVENT_QUEUE_BROKEN);
 	return q;
 }
@@ -175,6 +176,34 @@ void queue_adopt(struct queue *q)
 	if (atomic_load_explicit(&q->broken, memory_order_relaxed))
 		queue_event(q, QUEUE_EV_CORRUPT);
 	mbox_send(q->events, &q->moved_msg);
+}
+
+static void end_fence(struct queue *q) IN_LCORE
+{
+	q->fence_msg.kind = EVENT_QUEUE_FENCED;
+	mbox_send(q->events, &q->fence_msg);
+}
+
+void queue_fence(struct queue *q)
+{
+	uint32_t n = atomic_load_explicit(&q->n_inflight, memory_order_relaxed);
+
+	CHECK(atomic_load_explicit(&q->n_fenced, memory_order_relaxed) == 0, "one at a time");
+	if (n == 0) {
+		end_fence(q);
+		return;
+	}
+	q->generation++;
+	atomic_store_explicit(&q->n_fenced, n, memory_order_relaxed);
+}
+
+void queue_fence_put(struct queue *q)
+{
+	uint32_t n = atomic_load_explicit(&q->n_fenced, memory_order_relaxed) - 1;
+
+	atomic_store_explicit(&q->n_fenced, n, memory_order_relaxed);
+	if (n == 0)
+		end_fence(q);
 }
 
 /* CTRL is told of it when it looks next: after the drain that most often follows, with the event of

@@ -23,6 +23,11 @@
  * to the new home at once: CTRL's messages arrive in their order. (VHOST waits for each of its
  * own.) An lcore that has sent ADOPT touches the queue no more but for messages about it, and none
  * of these is under way when the queue is freed.
+ *
+ * A fence: CTRL, who has changed what requests are checked against, sends FENCE to a queue that it
+ * has attached and not stopped. It gets the message back as QUEUE_FENCED when all requests that
+ * were in flight then have ended: at the latest just before QUEUE_DRAINED or QUEUE_MOVED. One at a
+ * time.
  */
 #ifndef ENGINE_QUEUE_H
 #define ENGINE_QUEUE_H
@@ -51,12 +56,13 @@ struct lcore;
 struct queue;
 
 /* X(NAME, text shown to the operator) of the messages to an lcore: attach_msg, stop_msg and
- * move_msg (MOVE, ADOPT) of a queue; the others are a struct queue_msg. */
+ * move_msg (MOVE, ADOPT) and fence_msg of a queue; the others are a struct queue_msg. */
 #define LCORE_MSGS(X)                                                                              \
 	X(ATTACH, "attach")                                                                        \
 	X(STOP, "stop")                                                                            \
 	X(MOVE, "move")                                                                            \
 	X(ADOPT, "adopt")                                                                          \
+	X(FENCE, "fence")                                                                          \
 	X(SWAP_MAP, "memory map")                                                                  \
 	X(SET_CALL, "call descriptor")                                                             \
 	X(SET_KICK, "kick descriptor")                                                             \
@@ -70,6 +76,7 @@ enum lcore_msg { LCORE_MSGS(LCORE_MSG_ENUM) LCORE_N_MSGS };
 enum engine_event {
 	EVENT_QUEUE_DRAINED, /* the queue's drained_msg: the lcore has forgotten the queue */
 	EVENT_QUEUE_MOVED,   /* the queue's moved_msg: the other lcore serves it */
+	EVENT_QUEUE_FENCED,  /* the queue's fence_msg: what began before it has ended */
 	EVENT_QUEUE_BROKEN,  /* the queue's broken_msg, once in its life */
 	EVENT_MAP_UNUSED,    /* a map_use's msg: no request uses it any more. Left, not sent */
 	ENGINE_EVENTS_END,
@@ -103,8 +110,9 @@ struct request {
 	uint32_t used_bytes; /* what the used element says on success */
 	uint16_t id;         /* the chain's, and n_slots */
 	uint16_t n_slots;
-	uint16_t n_ranges; /* DISCARD, WRITE_ZEROES: one after the other */
-	uint16_t next_range;
+	uint8_t n_ranges; /* DISCARD, WRITE_ZEROES: one after the other */
+	uint8_t next_range;
+	uint8_t generation; /* the queue's when it began */
 	union {
 		struct iovec iov[CHAIN_IOV_MAX];
 		struct blk_range ranges[BLK_RANGES_MAX];
@@ -142,8 +150,9 @@ struct queue {
 	_Atomic uint32_t n_inflight;     /* the same */
 	int call_fd;
 	uint16_t n_used_pending; /* used elements not yet published */
-	bool write_through;
-	bool notify_put_off; /* until notify_tsc: coalesce.h */
+	bool write_through : 1;
+	bool notify_put_off : 1; /* until notify_tsc: coalesce.h */
+	uint8_t generation;      /* another one after each fence */
 	/* lcore's, cold */
 	bool enabled;
 	bool watched;            /* the lcore's waker watches kick_fd */
@@ -157,6 +166,7 @@ struct queue {
 	struct iovec *big_iov;        /* CHAIN_IOV_BIG, for a chain with more pieces than its own */
 	struct request *big_iov_user; /* NULL: it is free */
 	const char *_Atomic broken;   /* why; CTRL reads */
+	_Atomic uint32_t n_fenced;    /* in flight since before the fence; CTRL reads */
 	/* from CTRL, with move_msg */
 	struct lane *move_to;
 	/* lcores write, whoever sends messages reads: see above */
@@ -172,6 +182,7 @@ struct queue {
 	struct msg move_msg;
 	struct msg drained_msg;
 	struct msg moved_msg;
+	struct msg fence_msg;
 	struct msg broken_msg;
 	void *owner;              /* the device floor's */
 	struct request *requests; /* ring_size of them, behind the queue in its memory */
@@ -207,6 +218,9 @@ void queue_hand_over(struct queue *queue) IN_LCORE;
 
 /** ADOPT: serves it from here on. */
 void queue_adopt(struct queue *queue) IN_LCORE;
+
+/** FENCE: QUEUE_FENCED follows, now or when the last request in flight by now has ended. */
+void queue_fence(struct queue *queue) IN_LCORE;
 
 void queue_swap_map(struct queue *queue, struct map_use *map_use) IN_LCORE;
 int queue_swap_call(struct queue *queue, int call_fd) IN_LCORE;

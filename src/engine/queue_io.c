@@ -22,6 +22,7 @@ static struct request *request_get(struct queue *q)
 
 	q->free_requests = req->next_free;
 	req->map_use = q->map_use;
+	req->generation = q->generation;
 	return req;
 }
 
@@ -51,6 +52,8 @@ static ALWAYS_INLINE void request_put(struct request *req) IN_LCORE
 	atomic_store_explicit(&q->n_inflight,
 			      atomic_load_explicit(&q->n_inflight, memory_order_relaxed) - 1,
 			      memory_order_relaxed);
+	if (unlikely(req->generation != q->generation))
+		queue_fence_put(q);
 	queue_map_put(q, req->map_use);
 }
 
@@ -204,7 +207,7 @@ static ALWAYS_INLINE uint8_t check(struct request *req, struct blk_request *blk,
 
 	if (likely(!c->too_long))
 		status = blk_request_check(blk, req->queue->lane->disk, ranges);
-	req->n_ranges = blk->n_ranges;
+	req->n_ranges = (uint8_t)blk->n_ranges;
 	req->next_range = 0;
 	if (unlikely(blk->n_ranges))
 		memcpy(req->ranges, ranges, blk->n_ranges * sizeof(ranges[0]));
