@@ -63,8 +63,8 @@ static enum store_state seen_state(const struct device *dev)
 {
 	const struct store_watch *w = &dev->store_watch;
 
-	if (w->found_error)
-		return STORE_STATE_LOST;
+	if (w->found_error || w->found_bytes == 0)
+		return STORE_STATE_LOST; /* the kernel gives a device that has gone no bytes */
 	return w->found_bytes < counter_get(&dev->store->capacity_bytes) ? STORE_STATE_SHORT
 									 : STORE_STATE_OK;
 }

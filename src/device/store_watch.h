@@ -17,7 +17,7 @@ struct device;
 #define STORE_STATES(X)                                                                            \
 	X(OK, "ok", "has what the disk needs")                                                     \
 	X(SHORT, "short", "is shorter than the disk: what lies behind its end fails")              \
-	X(LOST, "lost", "can't be asked for its size")
+	X(LOST, "lost", "is gone, or has nothing left: all requests fail")
 
 #define STORE_STATE_ENUM(name, text, line) STORE_STATE_##name,
 enum store_state { STORE_STATES(STORE_STATE_ENUM) STORE_N_STATES };

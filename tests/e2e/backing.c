@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@ static void clean_up(void *arg)
 		close(r->loop_fd);
 	if (r->fs.pid)
 		td_helper_end(&r->fs);
+	if (r->mount[0])
+		umount2(r->mount, MNT_DETACH);
 }
 
 struct bk_rig *bk_rig_new(void)

@@ -21,6 +21,7 @@ struct bk_rig {
 	int loop_fd;         /* -1: no loop device */
 	struct td_disk disk; /* no name: there is none */
 	char path[TD_PATH_MAX];
+	char mount[64]; /* of a tmpfs; empty: there is none */
 };
 
 struct bk_rig *bk_rig_new(void);

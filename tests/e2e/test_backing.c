@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "td_loop.h"
@@ -65,6 +67,22 @@ static void wait_for_log(const char *text)
 	FX_ASSERT(count_log(text), "not in the log: %s", text);
 }
 
+static int64_t n_errors(const struct bk_rig *r, const char *name)
+{
+	struct json_object *store, *by_errno, *disk = bk_show(r, &store);
+	int64_t n = -1;
+
+	if (json_object_object_get_ex(store, "errors_by_errno", &by_errno))
+		n = bk_number(by_errno, name);
+	json_object_put(disk);
+	return n;
+}
+
+static int range(struct vfe_io *io, uint32_t type, uint64_t offset_bytes, uint64_t n_bytes)
+{
+	return vfe_range(io, type, offset_bytes / 512, (uint32_t)(n_bytes / 512), 0);
+}
+
 static void errors_are_counted_and_told_once(void **state)
 {
 	struct bk_rig *r = bk_rig_new();
@@ -90,6 +108,118 @@ static void errors_are_counted_and_told_once(void **state)
 	wait_for_state(r, "ok");
 }
 
+static void all_fails(struct vfe_io *io)
+{
+	FX_STATUS(bk_status_of(io, true, 8192), VIRTIO_BLK_S_IOERR);
+	FX_STATUS(bk_status_of(io, false, 0), VIRTIO_BLK_S_IOERR);
+	FX_STATUS(range(io, VIRTIO_BLK_T_WRITE_ZEROES, 0, 4096), VIRTIO_BLK_S_IOERR);
+	FX_STATUS(range(io, VIRTIO_BLK_T_DISCARD, 0, 4096), VIRTIO_BLK_S_IOERR);
+	FX_STATUS(vfe_flush(io), VIRTIO_BLK_S_IOERR);
+}
+
+/* As a device that is unplugged, and comes back under the same descriptor. */
+static void a_store_goes_and_comes_back(void **state)
+{
+	struct bk_rig *r = bk_rig_new();
+	struct vfe_io *io;
+
+	(void)state;
+	bk_make_file_on_faultfs(r);
+	io = bk_serve(r, r->path);
+	fx_fill(io, 0, 8, 1);
+	bk_tell_fs(r, "fail 19 read write fsync stat");
+	all_fails(io);
+	wait_for_state(r, "lost");
+	wait_for_log("is gone, or has nothing left");
+	wait_for_log("ENODEV (No such device)");
+	FX_ASSERT(n_errors(r, "ENODEV") == 5, "ENODEV: %lld", (long long)n_errors(r, "ENODEV"));
+	bk_tell_fs(r, "pass stat read write fsync");
+	wait_for_state(r, "ok");
+	fx_expect(io, 0, 8, 1);
+	fx_serves(io, 0);
+}
+
+/* The file system has died, and the file is gone for good. */
+static void a_store_goes_for_good(void **state)
+{
+	struct bk_rig *r = bk_rig_new();
+	struct vfe_io *io, *other = fx_io(fx_open(fx_disk(NULL), NULL), 0, 4, 4096);
+
+	(void)state;
+	bk_make_file_on_faultfs(r);
+	io = bk_serve(r, r->path);
+	fx_serves(io, 0);
+	FX_ASSERT(td_helper_end(&r->fs) == 0, "faultfs");
+	r->fs.pid = 0;
+	for (unsigned int i = 0; i < 20; i++)
+		all_fails(io);
+	wait_for_state(r, "lost");
+	FX_ASSERT(n_errors(r, "ENOTCONN") == 100, "ENOTCONN: %lld",
+		  (long long)n_errors(r, "ENOTCONN"));
+	fx_serves(other, 0);
+	FX_OK(td_disk_del(fx_backend(), &r->disk, true));
+	r->disk.name[0] = '\0';
+	fx_serves(other, 8);
+}
+
+static void mount_small(struct bk_rig *r)
+{
+	snprintf(r->mount, sizeof(r->mount), "%.40s/small", td_tmpdir());
+	FX_ASSERT(mkdir(r->mount, 0700) == 0, "%s: %d", r->mount, errno);
+	if (mount("tmpfs", r->mount, "tmpfs", 0, "size=8m") == 0)
+		return;
+	r->mount[0] = '\0';
+	FX_ASSERT(errno == EPERM, "a tmpfs: %d", errno);
+	skip(); /* as of loop devices */
+}
+
+/* 8 MiB for a disk of 16. */
+static void a_full_file_system(void **state)
+{
+	struct bk_rig *r = bk_rig_new();
+	uint64_t offset_bytes = 0;
+	struct vfe_io *io;
+
+	(void)state;
+	mount_small(r);
+	bk_make_file(r, r->mount);
+	io = bk_serve(r, r->path);
+	while (bk_status_of(io, true, offset_bytes) == VIRTIO_BLK_S_OK)
+		offset_bytes += 4096;
+	FX_ASSERT(offset_bytes > 4 * BK_MIB && offset_bytes <= 8 * BK_MIB, "full at %llu",
+		  (unsigned long long)offset_bytes);
+	FX_STATUS(bk_status_of(io, true, offset_bytes), VIRTIO_BLK_S_IOERR);
+	FX_ASSERT(n_errors(r, "ENOSPC") == 2, "ENOSPC: %lld", (long long)n_errors(r, "ENOSPC"));
+	FX_STATUS(bk_status_of(io, true, 0), VIRTIO_BLK_S_OK);
+	FX_STATUS(bk_status_of(io, false, offset_bytes), VIRTIO_BLK_S_OK);
+	FX_STATUS(vfe_flush(io), VIRTIO_BLK_S_OK);
+	FX_STATUS(range(io, VIRTIO_BLK_T_DISCARD, 0, BK_MIB), VIRTIO_BLK_S_OK);
+	FX_STATUS(bk_status_of(io, true, offset_bytes), VIRTIO_BLK_S_OK);
+	wait_for_log("ENOSPC (No space left on device)");
+	wait_for_state(r, "ok");
+}
+
+/* Of what a file system has no room for, discards and zeroes are told as writes are. */
+static void no_quota_left(void **state)
+{
+	struct bk_rig *r = bk_rig_new();
+	struct vfe_io *io;
+
+	(void)state;
+	bk_make_file_on_faultfs(r);
+	io = bk_serve(r, r->path);
+	bk_tell_fs(r, "fail 122 write");
+	FX_STATUS(bk_status_of(io, true, 0), VIRTIO_BLK_S_IOERR);
+	FX_STATUS(range(io, VIRTIO_BLK_T_WRITE_ZEROES, 0, 4096), VIRTIO_BLK_S_IOERR);
+	FX_STATUS(range(io, VIRTIO_BLK_T_DISCARD, 0, 4096), VIRTIO_BLK_S_IOERR);
+	FX_ASSERT(n_errors(r, "EDQUOT") == 3, "EDQUOT: %lld", (long long)n_errors(r, "EDQUOT"));
+	FX_STATUS(bk_status_of(io, false, 0), VIRTIO_BLK_S_OK);
+	bk_tell_fs(r, "pass");
+	FX_STATUS(range(io, VIRTIO_BLK_T_WRITE_ZEROES, 0, 4096), VIRTIO_BLK_S_OK);
+	FX_STATUS(range(io, VIRTIO_BLK_T_DISCARD, 0, 4096), VIRTIO_BLK_S_OK);
+	fx_serves(io, 0);
+}
+
 static void a_file_shrinks_under_us(void **state)
 {
 	struct bk_rig *r = bk_rig_new();
@@ -107,6 +237,7 @@ static void a_file_shrinks_under_us(void **state)
 	fx_expect(io, 0, 8, 1);
 	bk_truncate_to(r, 0);
 	FX_STATUS(bk_status_of(io, false, 0), VIRTIO_BLK_S_IOERR);
+	wait_for_state(r, "lost");
 	bk_truncate_to(r, BK_SIZE_BYTES);
 	wait_for_state(r, "ok");
 	FX_STATUS(bk_status_of(io, false, BK_SIZE_BYTES - 4096), VIRTIO_BLK_S_OK);
@@ -142,8 +273,7 @@ static void a_device_shrinks_and_goes(void **state)
 	FX_STATUS(bk_status_of(io, false, 0), VIRTIO_BLK_S_IOERR);
 	FX_STATUS(bk_status_of(io, true, 0), VIRTIO_BLK_S_IOERR);
 	vfe_flush(io); /* an empty device may flush, or fail */
-	while (wait_for_state(r, "short") > 0)
-		usleep(100000);
+	wait_for_state(r, "lost");
 	shrink_device(r, BK_SIZE_BYTES);
 	wait_for_state(r, "ok");
 	fx_serves(io, 0);
@@ -153,6 +283,10 @@ static void a_device_shrinks_and_goes(void **state)
 
 static const struct fx_case cases[] = {
 	FX_CASE_ON(errors_are_counted_and_told_once, FX_AIO | FX_URING, FILES),
+	FX_CASE_ON(no_quota_left, FX_AIO | FX_URING, FILES),
+	FX_CASE_ON(a_full_file_system, FX_AIO | FX_URING, FILES),
+	FX_CASE_ON(a_store_goes_and_comes_back, FX_AIO | FX_URING, FILES),
+	FX_CASE_ON(a_store_goes_for_good, FX_AIO | FX_URING, FILES),
 	FX_CASE_ON(a_file_shrinks_under_us, FX_AIO | FX_URING, FILES),
 	FX_CASE_ON(a_device_shrinks_and_goes, FX_AIO | FX_URING, FILES),
 };

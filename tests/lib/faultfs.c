@@ -19,7 +19,7 @@
  *   count                 ok read=N write=N fsync=N close=N held=N: calls so far, calls that wait
  *
  * A CLASS is read, write (and fallocate, truncate), fsync or close (the flush that close() waits
- * for, and release); none means all four.
+ * for, and release); none means these four. One more is stat.
  *
  * The end of standard input ends it: what waits fails with EIO, what is cached is written out. It
  * is unmounted however it ends, unless both of its processes are killed at once. The directory is
@@ -50,9 +50,9 @@
 #define THREADS_MAX    600
 #define BACKGROUND_MAX 4096
 
-enum class { CLASS_READ, CLASS_WRITE, CLASS_FSYNC, CLASS_CLOSE, N_CLASSES };
+enum class { CLASS_READ, CLASS_WRITE, CLASS_FSYNC, CLASS_CLOSE, CLASS_STAT, N_CLASSES };
 
-static const char *const class_names[] = {"read", "write", "fsync", "close"};
+static const char *const class_names[] = {"read", "write", "fsync", "close", "stat"};
 
 struct fault {
 	bool hang;
@@ -120,7 +120,11 @@ static const char *name_of(const char *path)
 
 static int on_getattr(const char *path, struct stat *st, struct fuse_file_info *fi)
 {
+	int rc = suffer(CLASS_STAT);
+
 	(void)fi;
+	if (rc)
+		return rc;
 	return fstatat(fs_of_call()->dir_fd, name_of(path), st, AT_SYMLINK_NOFOLLOW) ? -errno : 0;
 }
 
@@ -268,6 +272,7 @@ static void *on_init(struct fuse_conn_info *conn, struct fuse_config *config)
 	conn->max_background = BACKGROUND_MAX;
 	conn->congestion_threshold = BACKGROUND_MAX;
 	config->nullpath_ok = 0;
+	config->attr_timeout = 0; /* every stat() comes here */
 	puts("ready");
 	return fuse_get_context()->private_data;
 }
@@ -303,7 +308,7 @@ static bool set_faults(struct faultfs *fs, char **rest, const struct fault *faul
 		chosen[i] = any = true;
 	}
 	for (i = 0; i < N_CLASSES; i++) {
-		if (chosen[i] || !any)
+		if (chosen[i] || (!any && i != CLASS_STAT))
 			fs->fault[i] = *fault;
 	}
 	pthread_cond_broadcast(&fs->changed);
@@ -354,7 +359,8 @@ static const char *obey(struct faultfs *fs, const char *verb, char **rest)
 	} else if (!fault.hang && strcmp(verb, "pass") != 0) {
 		return "hang, delay, fail, pass, cache, drop and count are the commands";
 	}
-	return set_faults(fs, rest, &fault) ? NULL : "read, write, fsync and close are the classes";
+	return set_faults(fs, rest, &fault) ? NULL
+					    : "read, write, fsync, close and stat are the classes";
 }
 
 static void handle_line(struct faultfs *fs, char *line)
