@@ -35,10 +35,10 @@ def output_of(command, cpu):
 
 
 @contextlib.contextmanager
-def busy(build, cpu):
+def busy(build, cpu, gives_way=False):
     """A loop on that CPU."""
     loop = subprocess.Popen([f"{build}/tests/bench/bench-spin", str(cpu), str(TIMEOUT_S)],
-                            stdout=subprocess.DEVNULL, preexec_fn=pinned(cpu))
+                            stdout=subprocess.DEVNULL, preexec_fn=pinned(cpu, gives_way))
     try:
         yield
     finally:
@@ -48,8 +48,9 @@ def busy(build, cpu):
 
 # fio's names for its engines, by what they are called here. Polling: fio looks for completions
 # again and again instead of sleeping, as an lcore does; at depth 1 only, because it does not fill
-# up a deeper queue then.
-ENGINES = {"libaio": ["libaio"], "io_uring": ["io_uring"],
+# up a deeper queue then. Awake: a loop that gives way to fio keeps its CPU from sleeping, as an lcore
+# that polls does: what that alone costs on this machine.
+ENGINES = {"libaio": ["libaio"], "io_uring": ["io_uring"], "awake": ["io_uring"],
            "polling": ["libaio", "--userspace_reap", "--iodepth_batch_complete_min=0"]}
 
 
@@ -61,6 +62,7 @@ class Fio:
         self.engine = ENGINES[engine]
         self.name = f"fio {engine}"
         self.depth_max = 1 if engine == "polling" else None
+        self.awake = engine == "awake"
 
     def measure(self, store, work, seconds):
         command = ["fio", "--name=raw", f"--filename={store.path}", "--direct=1",
@@ -69,7 +71,10 @@ class Fio:
                    f"--size={store.size_bytes}", "--norandommap", "--invalidate=0",
                    "--overwrite=1", "--lat_percentiles=1", "--clat_percentiles=0",
                    "--output-format=json", f"--ioengine={self.engine[0]}", *self.engine[1:]]
-        with busy(self.build, OTHER_CPU):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(busy(self.build, OTHER_CPU))
+            if self.awake:
+                stack.enter_context(busy(self.build, LCORE_CPU, gives_way=True))
             out = output_of(command, LCORE_CPU)
         figures = out["jobs"][0]["read" if work.kind.endswith("read") else "write"]
         percentiles = figures["lat_ns"]["percentile"]

@@ -10,6 +10,7 @@ RATIO_WANTED = 0.95
 RATIO_DEPTH = 32  # and above
 ADDED_ALLOWED_US = 10.0
 POLLING = "fio polling"
+AWAKE = "fio awake"  # for orientation only
 PLAIN = "vhostd auto"  # what targets are for: the default
 
 
@@ -39,7 +40,8 @@ class Result:
         return POLLING if POLLING in self.rounds else self.raw()
 
     def best(self, prefix):
-        return max(self.names(prefix), key=lambda name: self.median(name, "iops"), default=None)
+        names = [name for name in self.names(prefix) if name != AWAKE]
+        return max(names, key=lambda name: self.median(name, "iops"), default=None)
 
     def pairs(self, name, other):
         return zip(self.rounds[name], self.rounds[other])
