@@ -24,14 +24,13 @@ static struct device *on_visitor(struct registry *r, struct visitor *visitor) IN
 	return dev;
 }
 
-/* Returns the device it was about, NULL for none. */
-static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
+/* From an lcore. Returns the device it was about, NULL for none. */
+static struct device *handle_queue_event(struct msg *msg) IN_CTRL
 {
-	struct conn *conn = NULL;
 	struct ring_run *run;
 	struct device *dev;
 
-	switch (msg->kind) {
+	switch ((enum engine_event)msg->kind) {
 	case EVENT_QUEUE_DRAINED:
 		run = run_of(container_of(msg, struct queue, drained_msg));
 		dev = run->conn->endpoint->device;
@@ -51,6 +50,26 @@ static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 		run = run_of(container_of(msg, struct queue, broken_msg));
 		device_on_run_broken(run->conn->endpoint->device, run);
 		return NULL;
+	case EVENT_MAP_UNUSED:
+	case ENGINE_EVENTS_END:
+		break;
+	}
+	return NULL;
+}
+
+/* Returns the device it was about, NULL for none. */
+static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
+{
+	struct conn *conn = NULL;
+	struct ring_run *run;
+	struct device *dev;
+
+	switch (msg->kind) {
+	case EVENT_QUEUE_DRAINED:
+	case EVENT_QUEUE_MOVED:
+	case EVENT_QUEUE_FENCED:
+	case EVENT_QUEUE_BROKEN:
+		return handle_queue_event(msg);
 	case EVENT_RUN_START:
 		run = container_of(msg, struct ring_run, start_msg);
 		device_on_run_start(run->conn->endpoint->device, run);
