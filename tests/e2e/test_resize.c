@@ -252,9 +252,10 @@ static void a_front_end_leaves_a_shrink(void **state)
 static void wait_for_capacity(const struct bk_rig *r, int64_t n_bytes)
 {
 	int64_t deadline_ms = vfe_now_ms() + BK_PATIENCE_MS, seen_bytes;
-	struct json_object *disk, *store;
 
 	do {
+		struct json_object *disk, *store;
+
 		FX_ASSERT(vfe_now_ms() < deadline_ms, "its capacity stays");
 		usleep(50000);
 		disk = bk_show(r, &store);
