@@ -60,9 +60,9 @@ static struct device *handle_queue_event(struct msg *msg) IN_CTRL
 /* Returns the device it was about, NULL for none. */
 static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 {
-	struct conn *conn = NULL;
 	struct ring_run *run;
 	struct device *dev;
+	struct conn *conn;
 
 	switch (msg->kind) {
 	case EVENT_QUEUE_DRAINED:
