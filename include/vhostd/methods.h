@@ -106,6 +106,11 @@ struct vhostd_param {
 	P("serial", STRING, 0, "TEXT", "what the guest reads as the disk's serial; 20 bytes")      \
 	P("lcores", LCORES, 0, "LIST", "lcores that may serve it, such as 1,3-5; default: all")    \
 	P("poll", STRING, 0, "MODE", "busy or adaptive; default: the daemon's")                    \
+	P("pin_memory", BOOL, 0, "",                                                               \
+	  "uring: pin the guest's memory, all of it; not for guests with a memory balloon")        \
+	P("sqpoll_cpu", UINT, 0, "CPU",                                                            \
+	  "uring: a thread of the kernel, polling on this CPU, submits; default: the lcore does")  \
+	P("iopoll", BOOL, 0, "", "uring: poll the device for completions; NVMe with poll queues")  \
 	VHOSTD_PARAMS_QOS(P)                                                                       \
 	VHOSTD_PARAMS_COALESCE(P)
 

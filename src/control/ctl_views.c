@@ -159,6 +159,10 @@ static void add_spec(struct json_object *object, const struct device_view *view)
 		add_text(object, "lcores", lcores);
 	}
 	add_text(object, "poll", poll_mode_name(view->poll));
+	add_bool(object, "pin_memory", spec->pin_memory);
+	if (spec->uring.sqpoll)
+		add_uint(object, "sqpoll_cpu", spec->uring.sqpoll_cpu);
+	add_bool(object, "iopoll", spec->uring.iopoll);
 	add_coalesce(object, spec);
 	add_text(object, "socket", view->socket_path);
 }
@@ -211,6 +215,18 @@ static struct json_object *view_store(const struct device_view *view)
 	return store;
 }
 
+static struct json_object *view_pin(const struct pin_view *pin)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_text(object, "state", pin->state);
+	if (pin->why)
+		add_text(object, "why", pin->why);
+	add_uint(object, "bytes", pin->n_bytes);
+	add_uint(object, "requests", pin->n_ios);
+	return object;
+}
+
 struct json_object *view_device(const struct device *dev)
 {
 	struct json_object *object = json_object_new_object();
@@ -223,6 +239,7 @@ struct json_object *view_device(const struct device *dev)
 	add_bool(object, "write_cache", view.write_cache);
 	add_uint(object, "inflight", view.n_inflight);
 	json_object_object_add(object, "store", view_store(&view));
+	json_object_object_add(object, "pinned", view_pin(&view.pin));
 	json_object_object_add(object, "qos", view_qos(&view));
 	json_object_object_add(object, "queues", view_queues(&view));
 	return object;

@@ -321,6 +321,10 @@ int params_to_spec(struct json_object *object, struct device_spec *ret_spec, str
 	ret_spec->size_bytes = params_size(object, "size");
 	ret_spec->block_size_bytes = params_uint(object, "block_size", ret_spec->block_size_bytes);
 	ret_spec->readonly = params_bool(object, "readonly");
+	ret_spec->pin_memory = params_bool(object, "pin_memory");
+	ret_spec->uring.sqpoll = json_object_object_get_ex(object, "sqpoll_cpu", NULL);
+	ret_spec->uring.sqpoll_cpu = params_uint(object, "sqpoll_cpu", 0);
+	ret_spec->uring.iopoll = params_bool(object, "iopoll");
 	ret_spec->coalesce_us = params_uint(object, "coalesce_us", 0);
 	ret_spec->coalesce_iops = params_uint(object, "coalesce_iops", 0);
 	params_to_qos(object, &ret_spec->qos);

@@ -276,6 +276,11 @@ bool conn_set_map(struct conn *conn, struct guest_map *map)
 		if (msgs[i].map_use)
 			msg_wait(&msgs[i].msg);
 	conn->map = map;
+	if (conn->endpoint->wants_maps) {
+		guest_map_get(map);
+		map->conn = conn;
+		mbox_send(conn->endpoint->events, &map->set_msg);
+	}
 	if (old)
 		mbox_send(conn->endpoint->events, &old->drop_msg);
 	return true;

@@ -48,7 +48,8 @@ struct device *device_new(struct registry *registry, const struct device_spec *s
 
 void device_free(struct device *dev)
 {
-	CHECK(dev->state == DEVICE_GONE && !dev->runs && !dev->conn && !dev->closed_conns,
+	CHECK(dev->state == DEVICE_GONE && !dev->runs && !dev->conn && !dev->closed_conns &&
+		      device_pin_is_idle(dev),
 	      "nothing is left of a device that is freed");
 	free(dev->lanes);
 	free(dev);
@@ -161,6 +162,7 @@ void device_on_conn_closed(struct device *dev, struct conn *conn)
 	conn->next = dev->closed_conns;
 	dev->closed_conns = conn;
 	device_event(dev, DEVICE_EV_DISCONNECTED);
+	device_pin_end(dev);
 	free_conn_if_done(dev, conn);
 }
 
@@ -235,11 +237,13 @@ void device_quiesce(struct device *dev)
 	for (struct ring_run *run = dev->runs; run; run = run->next)
 		if (run_is_served(run))
 			stop_run(run);
+	device_pin_end(dev);
 	disconnect_if_drained(dev);
 }
 
 bool device_is_quiet(const struct device *dev)
 {
 	return dev->state == DEVICE_QUIESCING && !dev->conn && !dev->closed_conns && !dev->runs &&
-	       admission_is_over(&dev->endpoint) && !dev->job_running && !dev->store_watch.looking;
+	       admission_is_over(&dev->endpoint) && !dev->job_running &&
+	       !dev->store_watch.looking && device_pin_is_idle(dev);
 }

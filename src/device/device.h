@@ -13,6 +13,7 @@
 #include "device/conn.h"
 #include "device/device_load.h"
 #include "device/device_move.h"
+#include "device/device_pin.h"
 #include "device/device_resize.h"
 #include "device/device_step.h"
 #include "device/endpoint.h"
@@ -29,7 +30,8 @@ struct waiter {
 
 /** A disk's lane on an lcore. */
 struct device_lane {
-	struct lane *lane; /* NULL: none of its virtqueues was ever placed there */
+	struct lane *lane;              /* NULL: none of its virtqueues was ever placed there */
+	const struct guest_map *pinned; /* it was told to use, NULL: none; device_pin's */
 	/* For measuring load: */
 	uint64_t seen_tsc;  /* lane->busy_tsc, the last time */
 	uint64_t spent_tsc; /* since the time before */
@@ -69,6 +71,7 @@ struct device {
 	struct job job;            /* opening, resizing, opening a lane, removing */
 	bool job_running;
 	struct store_watch store_watch;
+	struct device_pin pin;
 	struct error job_error;
 	registry_done_fn op_done; /* of the add or resize under way */
 	void *op_arg;

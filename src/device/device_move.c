@@ -155,6 +155,7 @@ static void open_lane_done(struct job *job)
 	for (uint16_t i = 0; i < dev->spec.n_queues; i++)
 		if (!dev->opening.lane && waits_for_lane(dev, i) && dev->moves[i].to == lcore)
 			end_move(dev, i, &dev->job_error);
+	device_pin_settle(dev);
 	go_on(dev);
 	registry_remove_if_quiet(dev->registry, dev);
 	device_step_update(dev);

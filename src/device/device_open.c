@@ -93,6 +93,7 @@ int device_open(struct device *dev, struct error *err)
 		.size_bytes = dev->spec.size_bytes,
 		.block_size_bytes = dev->spec.block_size_bytes,
 		.readonly = dev->spec.readonly,
+		.uring = dev->spec.uring,
 		.offload = dev->offload,
 	};
 

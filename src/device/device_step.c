@@ -48,6 +48,8 @@ static enum device_step current_step(const struct device *dev) IN_CTRL
 		return STEP_RESIZE;
 	if (dev->state != DEVICE_QUIESCING)
 		return STEP_NONE;
+	if (!dev->conn && !device_pin_is_idle(dev))
+		return STEP_UNPIN;
 	return dev->store_watch.looking && !dev->conn ? STEP_LOOK : STEP_DISCONNECT;
 }
 
@@ -123,6 +125,9 @@ void device_step_describe(const struct device *dev, char *buf, size_t size)
 		return;
 	case STEP_MOVE:
 		describe_move(dev, buf, size);
+		return;
+	case STEP_UNPIN:
+		snprintf(buf, size, "%s", steps[step].awaited);
 		return;
 	case STEP_OPEN:
 	case STEP_RESIZE:

@@ -24,6 +24,7 @@ struct device;
 	X(SHRINK, "shrink", DRAIN, "requests to end that are older than the new end")              \
 	X(MOVE, "move", DRAIN, "virtqueues to move")                                               \
 	X(DISCONNECT, "disconnect", CLOSE, "the connection to close")                              \
+	X(UNPIN, "unpin", CLOSE, "the guest's memory to be let go of")                             \
 	X(LOOK, "look", CLOSE, "the store's size to be read")                                      \
 	X(CLOSE, "close", CLOSE, "the socket and the store to close")
 

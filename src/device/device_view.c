@@ -73,5 +73,6 @@ void device_view_get(const struct device *dev, struct device_view *v)
 			v->n_inflight += v->queues[i].n_inflight;
 		}
 	}
+	device_pin_view(dev, &v->pin);
 	device_step_describe(dev, v->waits_for, sizeof(v->waits_for));
 }

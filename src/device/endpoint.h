@@ -44,6 +44,7 @@ struct endpoint {
 	struct admission *admission;
 	struct door door;
 	struct map_usage map_usage;
+	bool wants_maps;             /* CTRL is told of each with EVENT_MAP_SET */
 	struct conn *conn;           /* VHOST's: the front end connected now */
 	struct log_limit refusals;   /* CTRL's */
 	struct log_limit complaints; /* VHOST's and CTRL's */

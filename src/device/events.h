@@ -15,6 +15,7 @@ enum device_event_msg {
 	EVENT_RUN_START,   /* ring_run->start_msg */
 	EVENT_RUN_STOP,    /* ring_run->stop_msg: the run is CTRL's from here on */
 	EVENT_MAP_DROP,    /* guest_map->drop_msg: its connection uses it no more */
+	EVENT_MAP_SET,     /* guest_map->set_msg: its connection uses it */
 	EVENT_STRAY_FDS,   /* a struct stray_fds */
 	EVENT_JOB_DONE,    /* job->msg */
 };

@@ -136,7 +136,11 @@ static const char *map_region(struct guest_map *map, unsigned int i,
 
 static void unmap_run(struct job *job)
 {
-	unmap_all(container_of(job, struct guest_map, unmap_job));
+	struct guest_map *map = container_of(job, struct guest_map, unmap_job);
+
+	role_assert(&role_job);
+	pinned_free(map->pinned);
+	unmap_all(map);
 }
 
 static void unmap_done(struct job *job)
@@ -166,6 +170,7 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	map->n_bytes = n_bytes;
 	atomic_init(&map->refs, 1);
 	msg_init(&map->drop_msg, EVENT_MAP_DROP);
+	msg_init(&map->set_msg, EVENT_MAP_SET);
 	map->mem.n_regions = n_regions;
 	for (unsigned int i = 0; i < n_regions; i++) {
 		*ret_fault = map_region(map, i, &regions[i], before);
@@ -188,6 +193,25 @@ unmap:
 void guest_map_get(struct guest_map *map)
 {
 	atomic_fetch_add_explicit(&map->refs, 1, memory_order_relaxed);
+}
+
+void guest_map_get_again(struct guest_map *map)
+{
+	atomic_fetch_add_explicit(&map->refs, 1, memory_order_relaxed);
+}
+
+void guest_map_pin(struct guest_map *map, const struct guest_map *before, const atomic_bool *cancel,
+		   char ret_why[PINNED_WHY_BYTES])
+{
+	struct pinned_area areas[GUEST_MEM_REGIONS_MAX];
+
+	for (unsigned int i = 0; i < map->mem.n_regions; i++) {
+		const struct mapping *m = map->mappings[i];
+
+		areas[i] = (struct pinned_area){m->addr, m->n_bytes, m->page_bytes};
+	}
+	pinned_new(areas, map->mem.n_regions, before ? before->pinned : NULL, cancel, &map->pinned,
+		   ret_why);
 }
 
 void guest_map_put(struct guest_map *map, struct jobs *jobs)

@@ -15,8 +15,11 @@
 #include <sys/types.h>
 
 #include "device/job.h"
+#include "engine/pinned.h"
 #include "engine/queue.h"
 #include "pure/guest_mem.h"
+
+struct conn;
 
 /** The maps of one endpoint that have not been given up. VHOST adds, CTRL subtracts. */
 struct map_usage {
@@ -44,7 +47,10 @@ struct guest_map {
 	struct map_usage *usage;
 	uint64_t n_bytes;    /* of all regions */
 	struct msg drop_msg; /* EVENT_MAP_DROP */
+	struct msg set_msg;  /* EVENT_MAP_SET, with a reference; not for each disk */
+	struct conn *conn;   /* for set_msg */
 	struct job unmap_job;
+	struct pinned *pinned; /* NULL: it is not pinned. guest_map_pin() writes */
 };
 
 /** A region as it comes over the socket. */
@@ -66,8 +72,17 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 /** One more reference. */
 void guest_map_get(struct guest_map *map) IN_VHOST;
 
+/** The same, by who has one. */
+void guest_map_get_again(struct guest_map *map) IN_CTRL;
+
 /** Gives a reference up; the last one begins the unmapping. */
 void guest_map_put(struct guest_map *map, struct jobs *jobs) IN_CTRL;
+
+/** Pins its memory, until it is unmapped, as of pinned_new(): what `before` (or NULL), which is
+ *  pinned, has as well is shared with it. The caller keeps a reference to both. On failure
+ *  map->pinned stays NULL, and ret_why is filled in. */
+void guest_map_pin(struct guest_map *map, const struct guest_map *before, const atomic_bool *cancel,
+		   char ret_why[PINNED_WHY_BYTES]) IN_JOB;
 
 /** One queue's use of a map; holds a reference. NULL when memory is short. */
 struct map_use *guest_map_use(struct guest_map *map) IN_VHOST;

@@ -166,6 +166,7 @@ static void fill_endpoint(struct registry *r, struct device *dev)
 	ep->counters = dev->counters;
 	ep->events = r->params.events;
 	ep->device = dev;
+	ep->wants_maps = dev->spec.pin_memory;
 }
 
 static void add_run(struct job *job)
@@ -189,6 +190,7 @@ static void add_done(struct job *job)
 	if (err.code == VHOSTD_ERR_OK) {
 		device_event(dev, DEVICE_EV_OPENED);
 		admission_open(&r->admission, &dev->endpoint);
+		device_pin_settle(dev);
 		device_step_update(dev);
 		log_info(dev->spec.name, "added: %s%s%s, %llu bytes, on %s",
 			 store_kind_name(dev->store->ops->kind), *dev->spec.path ? " " : "",
@@ -402,6 +404,7 @@ void registry_on_tick(struct registry *r)
 			admission_retry(&r->admission, &dev->endpoint);
 		if (dev->state != DEVICE_NEW && dev->state < DEVICE_QUIESCING)
 			store_watch_check(dev);
+		device_pin_on_tick(dev);
 	}
 	if (!r->shutdown_done)
 		return;

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/thread_role.h"
+#include "device/device_pin.h"
 #include "device/device_state.h"
 #include "device/device_step.h"
 #include "device/spec.h"
@@ -64,7 +65,8 @@ struct device_view {
 	uint64_t store_helped;
 	enum store_kind store_kind; /* what AUTO has chosen */
 	const char *store_why;      /* NULL while the store is not open */
-	bool write_cache;           /* CONFIG_WCE: true write-back, false write-through */
+	struct pin_view pin;
+	bool write_cache; /* CONFIG_WCE: true write-back, false write-through */
 	uint32_t n_inflight;
 	uint16_t n_queues;
 	enum poll_mode poll;

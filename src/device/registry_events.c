@@ -24,6 +24,33 @@ static struct device *on_visitor(struct registry *r, struct visitor *visitor) IN
 	return dev;
 }
 
+/* Those about guests' memory. Returns the device it was about, NULL for none. */
+static struct device *handle_memory_event(struct registry *r, struct msg *msg) IN_CTRL
+{
+	struct guest_map *map;
+	struct device *dev;
+
+	switch (msg->kind) {
+	case EVENT_MAP_UNUSED:
+		guest_map_unuse(container_of(msg, struct map_use, msg), &r->jobs);
+		return NULL;
+	case EVENT_MAP_DROP:
+		guest_map_put(container_of(msg, struct guest_map, drop_msg), &r->jobs);
+		return NULL;
+	case EVENT_MAP_SET:
+		map = container_of(msg, struct guest_map, set_msg);
+		device_pin_on_map(map->conn->endpoint->device, map);
+		return NULL;
+	case EVENT_LANE_PINNED:
+		dev = container_of(msg, struct device, pin.msg.msg);
+		device_pin_on_told(dev);
+		return dev;
+	default:
+		CHECK(false, "every event has a handler");
+		return NULL;
+	}
+}
+
 /* From an lcore. Returns the device it was about, NULL for none. */
 static struct device *handle_queue_event(struct msg *msg) IN_CTRL
 {
@@ -51,6 +78,7 @@ static struct device *handle_queue_event(struct msg *msg) IN_CTRL
 		device_on_run_broken(run->conn->endpoint->device, run);
 		return NULL;
 	case EVENT_MAP_UNUSED:
+	case EVENT_LANE_PINNED:
 	case ENGINE_EVENTS_END:
 		break;
 	}
@@ -86,12 +114,6 @@ static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 		dev = conn->endpoint->device;
 		device_on_conn_closed(dev, conn);
 		return dev;
-	case EVENT_MAP_UNUSED:
-		guest_map_unuse(container_of(msg, struct map_use, msg), &r->jobs);
-		return NULL;
-	case EVENT_MAP_DROP:
-		guest_map_put(container_of(msg, struct guest_map, drop_msg), &r->jobs);
-		return NULL;
 	case EVENT_BACKEND_FD:
 		conn_take_backend_fd(container_of(msg, struct backend_fd, msg));
 		return NULL;
@@ -102,8 +124,7 @@ static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 		job_finish(container_of(msg, struct job, msg));
 		return NULL;
 	default:
-		CHECK(false, "every event has a handler");
-		return NULL;
+		return handle_memory_event(r, msg);
 	}
 }
 

@@ -120,6 +120,40 @@ static int check_serial(const char *serial, struct error *err)
 	return 0;
 }
 
+/* What only io_uring has. */
+static int check_uring(const struct device_spec *spec, struct error *err)
+{
+	const char *key = spec->pin_memory     ? "pin_memory"
+			  : spec->uring.sqpoll ? "sqpoll_cpu"
+			  : spec->uring.iopoll ? "iopoll"
+					       : NULL;
+
+	if (key && spec->backend != STORE_KIND_URING && spec->backend != STORE_KIND_AUTO)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "%s: of no use to the %s backend; take uring or auto, or leave it "
+				 "out",
+				 key, store_kind_name(spec->backend));
+	if (spec->pin_memory && spec->uring.sqpoll)
+		return error_set(err, VHOSTD_ERR_PARAMS,
+				 "pin_memory: can't be together with sqpoll_cpu; leave one of them "
+				 "out");
+	return 0;
+}
+
+static int check_sqpoll_cpu(const struct device_spec *spec, const struct lcore_set *available,
+			    struct error *err)
+{
+	char text[256];
+
+	if (!spec->uring.sqpoll || !lcore_set_has(available, spec->uring.sqpoll_cpu))
+		return 0;
+	lcore_set_format(available, text, sizeof(text));
+	return error_set(err, VHOSTD_ERR_PARAMS,
+			 "sqpoll_cpu: %" PRIu32 " is one of the daemon's lcores, %s; take a CPU "
+			 "that no lcore polls on",
+			 spec->uring.sqpoll_cpu, text);
+}
+
 static int check_lcores(const struct lcore_set *wanted, const struct lcore_set *available,
 			struct error *err)
 {
@@ -170,6 +204,7 @@ int device_spec_check(const struct device_spec *spec, const char *socket_dir,
 {
 	if (check_name(spec->name, socket_dir, err) || check_backing(spec, err) ||
 	    check_geometry(spec, err) || check_serial(spec->serial, err) ||
+	    check_uring(spec, err) || check_sqpoll_cpu(spec, available, err) ||
 	    device_spec_check_qos(&spec->qos, err) ||
 	    device_spec_check_coalesce(spec->coalesce_us, spec->coalesce_iops, err))
 		return -1;

@@ -42,6 +42,8 @@ struct device_spec {
 	char serial[VHOSTD_SERIAL_MAX + 1];
 	struct lcore_set lcores; /* empty: all */
 	enum poll_mode poll;     /* POLL_DEFAULT: the daemon's */
+	bool pin_memory;
+	struct uring_settings uring;
 	struct qos_spec qos;
 	uint32_t coalesce_us; /* 0: interrupts are not coalesced */
 	uint32_t coalesce_iops;

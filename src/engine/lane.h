@@ -44,6 +44,15 @@ struct lane {
 		busy_tsc; /* cycles of its turns in which there was something; CTRL reads */
 };
 
+/** From CTRL to the lane's lcore, which sends it back as EVENT_LANE_PINNED: store_use_pinned(). */
+struct lane_pinned_msg {
+	struct msg msg;
+	struct lane *lane;
+	const struct pinned *pinned;
+	struct mbox *events;
+	int result; /* 0 or -errno */
+};
+
 struct lane_params {
 	struct lcore *lcore;
 	struct store *store;

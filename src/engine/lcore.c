@@ -87,6 +87,7 @@ static void handle_queue_msg(struct msg *msg) IN_LCORE
 	case LCORE_MSG_MOVE:
 	case LCORE_MSG_ADOPT:
 	case LCORE_MSG_FENCE:
+	case LCORE_MSG_USE_PINNED:
 	case LCORE_N_MSGS:
 		break;
 	}
@@ -111,7 +112,23 @@ static struct queue *queue_of_msg(struct msg *msg)
 	}
 }
 
-static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
+/* Works also for a lane that is not polled. */
+static void handle_use_pinned(struct lcore *lcore, struct msg *msg) IN_LCORE
+{
+	struct lane_pinned_msg *m = container_of(msg, struct lane_pinned_msg, msg);
+	struct turn_cause cause = {
+		.device = m->lane->device,
+		.queue = TURN_NO_QUEUE,
+		.work = TURN_N_WORKS + LCORE_MSG_USE_PINNED,
+	};
+
+	m->result = store_use_pinned(m->lane->channel, m->pinned);
+	turn_mark(&lcore->clock, cause, 1);
+	msg->kind = EVENT_LANE_PINNED;
+	mbox_send(m->events, msg);
+}
+
+static void handle_for_queue(struct lcore *lcore, struct msg *msg) IN_LCORE
 {
 	struct queue *queue = queue_of_msg(msg);
 	struct turn_cause cause;
@@ -156,6 +173,14 @@ static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
 		handle_queue_msg(msg);
 	}
 	turn_mark(&lcore->clock, cause, 1);
+}
+
+static void handle(struct lcore *lcore, struct msg *msg) IN_LCORE
+{
+	if (unlikely(msg->kind == LCORE_MSG_USE_PINNED))
+		handle_use_pinned(lcore, msg);
+	else
+		handle_for_queue(lcore, msg);
 }
 
 static unsigned int handle_messages(struct lcore *lcore) IN_LCORE

@@ -56,7 +56,8 @@ struct lcore;
 struct queue;
 
 /* X(NAME, text shown to the operator) of the messages to an lcore: attach_msg, stop_msg and
- * move_msg (MOVE, ADOPT) and fence_msg of a queue; the others are a struct queue_msg. */
+ * move_msg (MOVE, ADOPT) and fence_msg of a queue; USE_PINNED is a struct lane_pinned_msg, the
+ * others are a struct queue_msg. */
 #define LCORE_MSGS(X)                                                                              \
 	X(ATTACH, "attach")                                                                        \
 	X(STOP, "stop")                                                                            \
@@ -66,7 +67,8 @@ struct queue;
 	X(SWAP_MAP, "memory map")                                                                  \
 	X(SET_CALL, "call descriptor")                                                             \
 	X(SET_KICK, "kick descriptor")                                                             \
-	X(SET_ENABLED, "enable")
+	X(SET_ENABLED, "enable")                                                                   \
+	X(USE_PINNED, "pinned memory")
 
 #define LCORE_MSG_ENUM(name, text) LCORE_MSG_##name,
 enum lcore_msg { LCORE_MSGS(LCORE_MSG_ENUM) LCORE_N_MSGS };
@@ -79,6 +81,7 @@ enum engine_event {
 	EVENT_QUEUE_FENCED,  /* the queue's fence_msg: what began before it has ended */
 	EVENT_QUEUE_BROKEN,  /* the queue's broken_msg, once in its life */
 	EVENT_MAP_UNUSED,    /* a map_use's msg: no request uses it any more. Left, not sent */
+	EVENT_LANE_PINNED,   /* a lane_pinned_msg: the lane has done as it was told */
 	ENGINE_EVENTS_END,
 };
 

@@ -41,6 +41,8 @@ int store_open(const struct store_params *params, struct store **ret_store, stru
 
 	if (kinds[params->kind]->open(params, &store, err))
 		return -1;
+	if (!store->ops->use_pinned)
+		store->no_pinned = "only the uring store has a use for it";
 	if (!store->why[0])
 		snprintf(store->why, sizeof(store->why), "it was asked for");
 	*ret_store = store;
@@ -110,6 +112,13 @@ int store_channel_open(struct store *store, struct doorbell *doorbell,
 void store_channel_close(struct store_channel *channel)
 {
 	channel->store->ops->channel_close(channel);
+}
+
+int store_use_pinned(struct store_channel *channel, const struct pinned *pinned)
+{
+	const struct store_ops *ops = channel->store->ops;
+
+	return ops->use_pinned ? ops->use_pinned(channel, pinned) : -EOPNOTSUPP;
 }
 
 void store_io_copy(struct store_io *io, void *buf, size_t n_bytes, bool to_iov)

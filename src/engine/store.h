@@ -82,6 +82,13 @@ struct store_caps {
 
 struct offload;
 
+/** What only the store uring has; all zero: none of it. */
+struct uring_settings {
+	bool iopoll; /* completions are polled for; the device has to be made for that */
+	bool sqpoll; /* a thread of the kernel takes submissions, for each channel */
+	uint32_t sqpoll_cpu;
+};
+
 /** What to open. Strings belong to the caller and are copied if kept. */
 struct store_params {
 	enum store_kind kind;
@@ -90,12 +97,14 @@ struct store_params {
 	uint64_t size_bytes; /* 0: all of the file or device */
 	uint32_t block_size_bytes;
 	bool readonly;
-	struct offload *offload; /* helper threads for calls that may block */
+	struct uring_settings uring; /* auto, uring */
+	struct offload *offload;     /* helper threads for calls that may block */
 };
 
 struct store;
 struct store_channel;
 struct doorbell;
+struct pinned;
 
 struct store_ops {
 	enum store_kind kind;
@@ -110,12 +119,15 @@ struct store_ops {
 	void (*submit)(struct store_channel *channel, struct store_io **ios, unsigned int n_ios);
 	unsigned int (*reap)(struct store_channel *channel, struct store_io **ret_ios,
 			     unsigned int n_max);
+	/* NULL: pinned memory is of no use to it. */
+	int (*use_pinned)(struct store_channel *channel, const struct pinned *pinned);
 };
 
 /** The part all kinds share; a kind embeds it as its first member. */
 struct store {
 	const struct store_ops *ops;
 	char why[STORE_WHY_BYTES]; /* it is of ops->kind: a sentence without a full stop */
+	const char *no_pinned;     /* why it has no use for pinned memory; NULL: it has */
 	struct store_caps caps;
 	_Atomic uint64_t capacity_bytes; /* a multiple of caps.block_size_bytes */
 	_Atomic uint64_t n_errors;       /* operations that ended with an error */
@@ -131,6 +143,7 @@ struct store_channel {
 	 * they have ended; the others want to be reaped turn by turn. */
 	uint32_t n_away;
 	struct doorbell *doorbell; /* NULL: the lcore never sleeps */
+	_Atomic uint64_t n_pinned; /* reads and writes on pinned memory; LCORE writes, any reads */
 };
 
 /** Opens a store: may take long. (*ret_store)->ops->kind is what AUTO has chosen. 0, or -1 with
@@ -162,6 +175,11 @@ int store_channel_open(struct store *store, struct doorbell *doorbell,
 
 /** Frees an idle channel that its lcore has forgotten. */
 void store_channel_close(struct store_channel *channel) IN_JOB;
+
+/** Operations from now on that lie in a piece of this memory use it as pinned; NULL: none. It stays
+ *  until the channel was told of another and those operations have ended. 0 or -errno: it uses
+ *  none. */
+int store_use_pinned(struct store_channel *channel, const struct pinned *pinned) IN_LCORE;
 
 /** Starts n_ios operations, all of them, in this order. One system call for a batch at most, and
  *  none that can block. */

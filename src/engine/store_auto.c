@@ -2,6 +2,7 @@
  *
  * Chooses between the kernel's aio and io_uring for a file or block device. The rule:
  *
+ *   iopoll or sqpoll_cpu    uring, which alone has them
  *   no io_uring here        aio
  *   tmpfs                   aio, which copies at once; io_uring would leave each request to another
  *                           thread, at a quarter of the requests per second or less
@@ -21,6 +22,11 @@
 /* Which it is to be; the reason goes to ret_why. */
 static const struct store_ops *choose(const struct file_store *s, char *ret_why) IN_JOB
 {
+	if (s->uring.iopoll || s->uring.sqpoll) {
+		snprintf(ret_why, STORE_WHY_BYTES, "%s is its own",
+			 s->uring.iopoll ? "iopoll" : "sqpoll_cpu");
+		return &store_uring_ops;
+	}
 	if (!uring_probe(ret_why, STORE_WHY_BYTES))
 		return &store_aio_ops;
 	if (s->in_memory) {
@@ -40,10 +46,17 @@ static const struct store_ops *choose(const struct file_store *s, char *ret_why)
 
 static int auto_open(const struct store_params *params, struct store **ret_store, struct error *err)
 {
+	struct store *store;
+
 	role_assert(&role_job);
-	if (file_open(params, &store_aio_ops, ret_store, err))
+	if (file_open(params, &store_aio_ops, &store, err))
 		return -1;
-	(*ret_store)->ops = choose((const struct file_store *)*ret_store, (*ret_store)->why);
+	store->ops = choose((const struct file_store *)store, store->why);
+	if (store->ops == &store_uring_ops && uring_check_store(store, err)) {
+		file_close(store);
+		return -1;
+	}
+	*ret_store = store;
 	return 0;
 }
 

@@ -161,7 +161,7 @@ static void find_alignment(struct file_store *s)
 }
 
 /* A number of the device's queue, or, for a partition, of the whole device's. */
-static uint64_t device_limit(const struct file_store *s, const char *name)
+uint64_t file_device_limit(const struct file_store *s, const char *name)
 {
 	static const char *const queues[] = {"queue", "../queue"};
 	char path[128], text[32] = "";
@@ -184,7 +184,7 @@ static uint64_t device_limit(const struct file_store *s, const char *name)
 	return n > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
-static void find_caps(struct file_store *s, bool readonly)
+static void find_caps(struct file_store *s, bool readonly) IN_JOB
 {
 	struct store_caps *caps = &s->base.caps;
 	struct stat st;
@@ -206,8 +206,8 @@ static void find_caps(struct file_store *s, bool readonly)
 			caps->discard_granularity_bytes = (uint32_t)st.st_blksize;
 		return;
 	}
-	caps->discard_granularity_bytes = (uint32_t)device_limit(s, "discard_granularity");
-	caps->discard = !readonly && device_limit(s, "discard_max_bytes") > 0;
+	caps->discard_granularity_bytes = (uint32_t)file_device_limit(s, "discard_granularity");
+	caps->discard = !readonly && file_device_limit(s, "discard_max_bytes") > 0;
 }
 
 /* How much of the file the disk is. */
@@ -260,6 +260,7 @@ int file_open(const struct store_params *p, const struct store_ops *ops, struct 
 		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
 	s->base.ops = ops;
 	s->block_size_bytes = p->block_size_bytes;
+	s->uring = p->uring;
 	atomic_init(&s->nowait, true);
 	offload_group_init(&s->offload, p->offload);
 	if (open_fd(p, s, err))

@@ -19,9 +19,10 @@ struct file_store {
 	uint32_t block_size_bytes; /* the guest's */
 	uint32_t memory_alignment; /* of buffers, for O_DIRECT */
 	uint32_t offset_alignment; /* of lengths and offsets */
-	bool in_memory;            /* tmpfs: no RWF_NOWAIT, and nothing to wait for */
-	atomic_bool nowait;        /* RWF_NOWAIT works, else helpers read and write; lcores
-				    * switch it off */
+	struct uring_settings uring;
+	bool in_memory;     /* tmpfs: no RWF_NOWAIT, and nothing to wait for */
+	atomic_bool nowait; /* RWF_NOWAIT works, else helpers read and write; lcores
+			     * switch it off */
 	struct offload_group offload;
 };
 
@@ -33,6 +34,9 @@ int file_open(const struct store_params *params, const struct store_ops *ops,
  *  whose maker sleeps, RWF_NOWAIT or not (for reads, too, in Linux 6.18, for writes only in 6.1).
  *  Nothing is read or written; a block of a file without any may be allocated. In store_aio.c. */
 void file_first_io(const struct file_store *store) IN_JOB;
+
+/** A number in the folder `queue` of the block device in /sys; 0: there is none, or that. */
+uint64_t file_device_limit(const struct file_store *store, const char *name) IN_JOB;
 
 /* As of struct store_ops. */
 void file_close(struct store *store);

@@ -13,6 +13,12 @@ bool uring_probe(char *ret_reason, size_t n_bytes)
 	return false;
 }
 
+int uring_check_store(struct store *store, struct error *err)
+{
+	(void)store;
+	return error_set(err, VHOSTD_ERR_UNSUPPORTED, "this vhostd was built without io_uring");
+}
+
 static int no_uring_open(const struct store_params *params, struct store **ret_store,
 			 struct error *err)
 {

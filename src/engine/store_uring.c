@@ -20,14 +20,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <liburing.h>
 #include <linux/falloc.h>
 #include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/counters.h"
+#include "engine/pinned.h"
 #include "engine/store_file_channel.h"
+#include "engine/uring_ring.h"
 #include "engine/waker.h"
 #include "vhostd/limits.h"
 
@@ -44,131 +45,76 @@ struct uring_channel {
 	unsigned int n_in_kernel;
 	unsigned int n_slow; /* of those: with the kernel's workers */
 	struct io_fifo slow_waiting;
+	const struct pinned *pinned; /* NULL: none */
 };
 
-/* Best first. */
-static const unsigned int ring_flags[] = {
-	/* Linux 6.1 */
-	IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-		IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
-	/* 5.19 */
-	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
-	0,
-};
-
-static int make_ring(struct io_uring *ret_ring)
+static const struct uring_settings *settings_of(const struct uring_channel *ch)
 {
-	int ret = -EINVAL;
-
-	for (unsigned int i = 0; i < ARRAY_LEN(ring_flags) && ret == -EINVAL; i++) {
-		struct io_uring_params params = {.flags = ring_flags[i]};
-
-		ret = io_uring_queue_init_params(RING_ENTRIES, ret_ring, &params);
-		/* Of 5.6, as are the operations we need. */
-		if (ret == 0 && !(params.features & IORING_FEAT_RW_CUR_POS)) {
-			io_uring_queue_exit(ret_ring);
-			return -ENOSYS;
-		}
-	}
-	return ret;
+	return &file_store_of(&ch->base)->uring;
 }
 
-/* The sysctl kernel.io_uring_disabled; 0 where there is none. */
-static int disabled_by_sysctl(void)
+/* Those of the thread that submits. */
+static void set_workers(struct uring_channel *ch)
 {
-	FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-	int value = 0;
+	unsigned int n_workers[2] = {WORKERS_MAX, 0};
 
-	if (file && fscanf(file, "%d", &value) != 1)
-		value = 0;
-	if (file)
-		fclose(file);
-	return value;
-}
-
-/* Why there is no ring: what is so, and what to do about it. */
-struct no_ring {
-	char reason[128];
-	const char *remedy;
-};
-
-static void explain(int ret, struct no_ring *no)
-{
-	int disabled = ret == -EPERM ? disabled_by_sysctl() : 0;
-
-	if (ret == -ENOSYS) {
-		snprintf(no->reason, sizeof(no->reason),
-			 "this kernel's io_uring is missing or too old");
-		no->remedy = "take Linux 5.6 or later";
-	} else if (disabled) {
-		snprintf(no->reason, sizeof(no->reason),
-			 "io_uring is switched off by the sysctl kernel.io_uring_disabled, which "
-			 "is %d",
-			 disabled);
-		no->remedy = "set it to 0";
-	} else if (ret == -EPERM || ret == -EACCES) {
-		snprintf(no->reason, sizeof(no->reason), "io_uring is forbidden to vhostd");
-		no->remedy = "allow it in the system call filter";
-	} else {
-		snprintf(no->reason, sizeof(no->reason), "io_uring can't be had: %s",
-			 strerror(-ret));
-		no->remedy = ret == -ENOMEM ? "raise the limit of locked memory (LimitMEMLOCK=)"
-					    : "raise the limit of open files (LimitNOFILE=)";
-	}
-}
-
-static int no_ring(int ret, struct error *err)
-{
-	bool limit = ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE;
-	struct no_ring no;
-
-	explain(ret, &no);
-	return error_set(err, limit ? VHOSTD_ERR_LIMIT : VHOSTD_ERR_STORE,
-			 "backend: %s; %s, or use aio", no.reason, no.remedy);
-}
-
-bool uring_probe(char *ret_reason, size_t n_bytes)
-{
-	struct io_uring ring;
-	struct no_ring no;
-	int ret = make_ring(&ring);
-
-	if (ret) {
-		explain(ret, &no);
-		snprintf(ret_reason, n_bytes, "%s", no.reason);
-		return false;
-	}
-	io_uring_queue_exit(&ring);
-	return true;
+	io_uring_register_iowq_aff(&ch->ring, sizeof(ch->worker_cpus), &ch->worker_cpus);
+	ch->has_workers = io_uring_register_iowq_max_workers(&ch->ring, n_workers) == 0;
 }
 
 /* The lcore's first call. What is set for the workers holds for all rings of the lcore; the kernel
  * knows the lcore by its first operation. */
 static void start_ring(struct uring_channel *ch) IN_LCORE
 {
-	unsigned int n_workers[2] = {WORKERS_MAX, 0};
-
 	ch->started = true;
 	if (ch->ring.flags & IORING_SETUP_R_DISABLED)
 		io_uring_register((unsigned int)ch->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS,
 				  NULL, 0);
+	if (settings_of(ch)->iopoll)
+		return; /* helpers do what workers would */
 	io_uring_prep_nop(io_uring_get_sqe(&ch->ring));
 	io_uring_submit(&ch->ring);
-	io_uring_register_iowq_aff(&ch->ring, sizeof(ch->worker_cpus), &ch->worker_cpus);
-	ch->has_workers = io_uring_register_iowq_max_workers(&ch->ring, n_workers) == 0;
+	set_workers(ch);
 }
 
-static void prepare_rw(const struct uring_channel *ch, struct store_io *io,
+/* The guest's memory is one of the ring's buffers here. */
+static void prepare_pinned(struct uring_channel *ch, struct store_io *io, int piece,
+			   struct io_uring_sqe *sqe) IN_LCORE
+{
+	int fd = file_store_of(&ch->base)->fd;
+	uint64_t at = io->offset_bytes + file_io_of(io)->n_done;
+	const struct iovec *one = &io->iov[0];
+
+	if (io->op == STORE_READ)
+		io_uring_prep_read_fixed(sqe, fd, one->iov_base, (unsigned int)one->iov_len, at,
+					 piece);
+	else
+		io_uring_prep_write_fixed(sqe, fd, one->iov_base, (unsigned int)one->iov_len, at,
+					  piece);
+	counter_add(&ch->base.base.n_pinned, 1);
+}
+
+/* The piece that all of it is in; -1: it is not in one. */
+static int piece_of(const struct uring_channel *ch, struct store_io *io) IN_LCORE
+{
+	if (!ch->pinned || io->n_iov != 1 || file_io_of(io)->bounce)
+		return -1;
+	return pinned_find(ch->pinned, io->iov[0].iov_base, io->iov[0].iov_len);
+}
+
+static void prepare_rw(struct uring_channel *ch, struct store_io *io,
 		       struct io_uring_sqe *sqe) IN_LCORE
 {
 	const struct file_io *f = file_io_of(io);
-	int fd = file_store_of(&ch->base)->fd;
+	int fd = file_store_of(&ch->base)->fd, piece = piece_of(ch, io);
 	uint64_t at = io->offset_bytes + f->n_done;
 	struct iovec one = {f->bounce, f->step_bytes};
 
 	if (!f->bounce)
 		one = io->iov[0];
-	if (!f->bounce && (io->n_iov > 1 || one.iov_len > INT32_MAX) && io->op == STORE_READ)
+	if (piece >= 0)
+		prepare_pinned(ch, io, piece, sqe);
+	else if (!f->bounce && (io->n_iov > 1 || one.iov_len > INT32_MAX) && io->op == STORE_READ)
 		io_uring_prep_readv(sqe, fd, io->iov, io->n_iov, at);
 	else if (!f->bounce && (io->n_iov > 1 || one.iov_len > INT32_MAX))
 		io_uring_prep_writev(sqe, fd, io->iov, io->n_iov, at);
@@ -214,7 +160,7 @@ static void start_one(struct uring_channel *ch, struct store_io *io) IN_LCORE
 		prepare_slow(ch, io, sqe);
 	io_uring_sqe_set_data(sqe, io);
 	ch->n_in_kernel++;
-	ch->base.base.n_away++;
+	ch->base.base.n_away += !settings_of(ch)->iopoll;
 	ch->n_slow += !is_rw(io);
 }
 
@@ -235,7 +181,7 @@ static void cqe_ended(struct uring_channel *ch, struct store_io *io, int result)
 	struct store_io *next;
 
 	ch->n_in_kernel--;
-	ch->base.base.n_away--;
+	ch->base.base.n_away -= !settings_of(ch)->iopoll;
 	ch->base.full = false;
 	if (!is_rw(io)) {
 		ch->n_slow--;
@@ -246,22 +192,32 @@ static void cqe_ended(struct uring_channel *ch, struct store_io *io, int result)
 	file_channel_ended(&ch->base, io, result);
 }
 
-/* Lets the kernel go on, when it has something to go on with; most calls find nothing, in memory.
- */
-static void poll_ring(struct io_uring *ring) IN_LCORE
+/* Has the kernel something to go on with in the lcore's own call? */
+static bool wants_call(const struct uring_channel *ch) IN_LCORE
 {
-	if (io_uring_sq_ready(ring))
-		io_uring_submit(ring);
-	if (__atomic_load_n(ring->sq.kflags, __ATOMIC_RELAXED) &
-	    (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW))
-		io_uring_get_events(ring);
+	const struct uring_settings *settings = settings_of(ch);
+
+	if (settings->iopoll && !settings->sqpoll && ch->n_in_kernel)
+		return true; /* it looks at the device */
+	return __atomic_load_n(ch->ring.sq.kflags, __ATOMIC_RELAXED) &
+	       (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
+/* Lets the kernel go on; most calls find nothing to go on with, in memory. Where a thread of the
+ * kernel takes submissions, io_uring_submit() is a call only to wake it up. */
+static void poll_ring(struct uring_channel *ch) IN_LCORE
+{
+	if (io_uring_sq_ready(&ch->ring))
+		io_uring_submit(&ch->ring);
+	if (wants_call(ch))
+		io_uring_get_events(&ch->ring);
 }
 
 static void uring_take(struct file_channel *channel) IN_LCORE
 {
 	struct uring_channel *ch = (struct uring_channel *)channel;
 
-	poll_ring(&ch->ring);
+	poll_ring(ch);
 	for (unsigned int n = io_uring_cq_ready(&ch->ring); n > 0; n--) {
 		struct io_uring_cqe *cqe;
 		struct store_io *io;
@@ -303,11 +259,8 @@ static int uring_channel_open(struct store *store, struct doorbell *doorbell,
 		return error_set(err, VHOSTD_ERR_STORE, "out of memory");
 	if (file_channel_init(&ch->base, &uring_kernel, doorbell, err))
 		goto free_channel;
-	ret = make_ring(&ch->ring);
-	if (ret) {
-		no_ring(ret, err);
+	if (uring_ring_open(RING_ENTRIES, &s->uring, &ch->ring, err))
 		goto fini;
-	}
 	/* With DEFER_TASKRUN it is rung when there is something to go on with. */
 	ret = doorbell ? io_uring_register_eventfd(&ch->ring, doorbell->fd) : 0;
 	if (ret) {
@@ -316,6 +269,11 @@ static int uring_channel_open(struct store *store, struct doorbell *doorbell,
 		goto exit_ring;
 	}
 	offload_get_cpus(s->offload.offload, &ch->worker_cpus);
+	if (s->uring.sqpoll) {
+		ch->started = true;
+		if (!s->uring.iopoll)
+			set_workers(ch); /* of that thread: it may wait for it */
+	}
 	*ret_channel = &ch->base.base;
 	return 0;
 
@@ -348,11 +306,53 @@ static void uring_submit(struct store_channel *channel, struct store_io **ios, u
 	file_channel_submit(channel, ios, n_ios);
 }
 
+static int uring_use_pinned(struct store_channel *channel, const struct pinned *pinned)
+{
+	struct uring_channel *ch = (struct uring_channel *)channel;
+	int ret;
+
+	role_assert(&role_lcore);
+	if (!ch->started)
+		start_ring(ch);
+	ret = pinned_give(pinned, ch->ring.ring_fd);
+	ch->pinned = ret ? NULL : pinned;
+	return ret;
+}
+
+int uring_check_store(struct store *store, struct error *err)
+{
+	const struct file_store *s = (const struct file_store *)store;
+
+	if (!s->direct)
+		store->no_pinned = "without O_DIRECT helper threads read and write";
+	if (!s->uring.iopoll)
+		return 0;
+	if (!s->is_block_device || !s->direct)
+		return error_set(err, VHOSTD_ERR_STORE,
+				 "iopoll: only a block device can be polled, such as an NVMe "
+				 "device; leave iopoll out");
+	if (file_device_limit(s, "io_poll") == 0)
+		return error_set(err, VHOSTD_ERR_STORE,
+				 "iopoll: the device has no queues to poll (queue/io_poll in /sys "
+				 "is 0); load its driver with some, such as nvme.poll_queues=4, or "
+				 "leave iopoll out");
+	return 0;
+}
+
 static int uring_open(const struct store_params *params, struct store **ret_store,
 		      struct error *err)
 {
+	struct store *store;
+
 	role_assert(&role_job);
-	return file_open(params, &store_uring_ops, ret_store, err);
+	if (file_open(params, &store_uring_ops, &store, err))
+		return -1;
+	if (uring_check_store(store, err)) {
+		file_close(store);
+		return -1;
+	}
+	*ret_store = store;
+	return 0;
 }
 
 const struct store_ops store_uring_ops = {
@@ -365,4 +365,5 @@ const struct store_ops store_uring_ops = {
 	.channel_close = uring_channel_close,
 	.submit = uring_submit,
 	.reap = file_channel_reap,
+	.use_pinned = uring_use_pinned,
 };

@@ -23,6 +23,7 @@ static struct {
 	const char *const *backend_argv; /* what stands behind the options */
 	enum td_kind kind;
 	uint64_t ring_features;
+	bool pin_memory;
 	struct td_disk disk[DISKS_MAX];
 	struct vfe_blk *session[SESSIONS_MAX];
 	struct vfe_io *io[IOS_MAX];
@@ -73,13 +74,15 @@ static void *new_object(size_t n_bytes)
 
 struct td_disk *fx_disk(const struct td_disk_opts *opts)
 {
-	const struct td_disk_opts none = {.size_bytes = 0};
+	struct td_disk_opts own = opts ? *opts : (struct td_disk_opts){.size_bytes = 0};
 	struct td_disk *disk = &fx.disk[fx.n_disks];
 	char name[32];
 
+	own.pin_memory |= fx.pin_memory;
+
 	FX_ASSERT(fx.n_disks < DISKS_MAX, "too many disks");
 	snprintf(name, sizeof(name), "disk%u", fx.n_named++);
-	FX_OK(td_disk_add(&fx.backend, disk, name, opts ? opts : &none));
+	FX_OK(td_disk_add(&fx.backend, disk, name, &own));
 	fx.n_disks++;
 	return disk;
 }
@@ -312,11 +315,10 @@ static void print_excluded(const struct fx_case *cases, size_t n_cases)
 
 static int parse_args(int argc, char **argv, bool *ret_excluded)
 {
-	static const struct option options[] = {{"backend", required_argument, NULL, 'b'},
-						{"ring", required_argument, NULL, 'r'},
-						{"filter", required_argument, NULL, 'f'},
-						{"excluded", no_argument, NULL, 'x'},
-						{NULL, 0, NULL, 0}};
+	static const struct option options[] = {
+		{"backend", required_argument, NULL, 'b'}, {"ring", required_argument, NULL, 'r'},
+		{"pin-memory", no_argument, NULL, 'p'},    {"filter", required_argument, NULL, 'f'},
+		{"excluded", no_argument, NULL, 'x'},      {NULL, 0, NULL, 0}};
 	const char *name = "aio", *ring = "split";
 	int c;
 
@@ -325,6 +327,8 @@ static int parse_args(int argc, char **argv, bool *ret_excluded)
 			name = optarg;
 		else if (c == 'r')
 			ring = optarg;
+		else if (c == 'p')
+			fx.pin_memory = true;
 		else if (c == 'f')
 			cmocka_set_test_filter(optarg);
 		else if (c == 'x')

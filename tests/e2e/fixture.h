@@ -3,8 +3,8 @@
  * What the end-to-end tests share: the command line, one back end for all tests of a program, disks
  * and sessions that are cleaned up after each test, also after one that failed half way.
  *
- *   test_NAME --backend aio|uring|malloc|qsd [--ring split|packed] [--filter PATTERN] [--excluded]
- *             [-- BACK-END-ARGUMENT...]
+ *   test_NAME --backend aio|uring|malloc|qsd [--ring split|packed] [--pin-memory]
+ *             [--filter PATTERN] [--excluded] [-- BACK-END-ARGUMENT...]
  *
  * Each case names the back ends that it runs on. A case that is not for all of them says why, and
  * is not registered there (--excluded prints the list): nothing is skipped at run time.

@@ -18,8 +18,8 @@
 enum { BASE, PLUGGED };
 
 static const struct vfe_region_spec regions[] = {
-	[BASE] = {.gpa = MIB, .size_bytes = 64 * MIB},
-	[PLUGGED] = {.gpa = 512ull * MIB, .size_bytes = 32 * MIB},
+	[BASE] = {.gpa = MIB, .size_bytes = 64 * MIB, .prealloc = true},
+	[PLUGGED] = {.gpa = 512ull * MIB, .size_bytes = 32 * MIB, .prealloc = true},
 };
 
 /* Where the back end has guests' memory, in the order of addresses; up to MAPPINGS. */

@@ -107,11 +107,11 @@ static int vhostd_add(struct td_backend *b, struct td_disk *disk, const struct t
 		snprintf(where, sizeof(where), "\"path\":\"%s\"", disk->file);
 	return call(b, "device.add",
 		    "{\"name\":\"%s\",\"backend\":\"%s\",%s,\"block_size\":%u,\"queues\":%u,"
-		    "\"readonly\":%s,\"serial\":\"%s\"}",
+		    "\"readonly\":%s,\"serial\":\"%s\",\"pin_memory\":%s}",
 		    disk->name, td_kind_names[b->kind], where,
 		    opts->block_size ? opts->block_size : 512u,
 		    opts->n_queues ? opts->n_queues : 1u, opts->readonly ? "true" : "false",
-		    opts->serial ? opts->serial : "");
+		    opts->serial ? opts->serial : "", opts->pin_memory ? "true" : "false");
 }
 
 int td_disk_add(struct td_backend *b, struct td_disk *ret_disk, const char *name,

@@ -27,6 +27,7 @@ struct td_disk_opts {
 	uint16_t n_queues;   /* 0: 1 */
 	bool readonly;
 	const char *serial; /* vhostd only */
+	bool pin_memory;    /* the same */
 };
 
 struct td_disk {

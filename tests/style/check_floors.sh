@@ -30,7 +30,7 @@ only 'json' '^\./control/'
 only 'rte_vhost' '^\./device/endpoint\.c$'
 only 'rte_(version)' '^\./(engine/eal\.c|device/vhost_msg\.h)$'
 only 'rte_' '^\./(engine/(eal\.c|lcores?\.c|turn\.h)|device/(endpoint\.c|vhost_msg\.h))$'
-only 'liburing' '^\./engine/store_uring\.c$'
+only 'liburing' '^\./engine/uring_ring\.h$'
 only 'libaio' '^\./engine/(store_aio\.c|signaller\.c|aio_ring\.h)$'
 
 # The pure floor does no I/O, no allocation and no logging.

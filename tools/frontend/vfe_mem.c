@@ -33,6 +33,8 @@ static int region_map(struct vfe_region *r)
 
 static int region_init(struct vfe_region *r, const struct vfe_region_spec *spec)
 {
+	int rc;
+
 	r->gpa = spec->gpa;
 	r->size_bytes = spec->size_bytes;
 	r->mmap_offset = spec->mmap_offset;
@@ -43,7 +45,10 @@ static int region_init(struct vfe_region *r, const struct vfe_region_spec *spec)
 		return -errno;
 	if (ftruncate(r->fd, (off_t)(r->mmap_offset + r->size_bytes)) < 0)
 		return -errno;
-	return region_map(r);
+	rc = region_map(r);
+	if (!rc && spec->prealloc)
+		memset(r->host, 0, r->size_bytes);
+	return rc;
 }
 
 static bool touches(const struct vfe_mem *mem, unsigned int i)

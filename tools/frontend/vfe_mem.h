@@ -12,6 +12,7 @@
 #ifndef VFE_MEM_H
 #define VFE_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@ struct vfe_region_spec {
 	uint64_t gpa;
 	uint64_t size_bytes;
 	uint64_t mmap_offset; /* where the region starts in its memfd */
+	bool prealloc;        /* its pages are there from the start, not as they are used */
 };
 
 struct vfe_region {

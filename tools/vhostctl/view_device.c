@@ -48,6 +48,13 @@ static const struct field store_fields[] = {
 	{"errors", "store.errors", FIELD_COUNT},
 	{"", "store.errors_by_errno", FIELD_COUNTS},
 	{"left to helpers", "store.helped", FIELD_COUNT},
+	{"submits on CPU", "sqpoll_cpu", FIELD_COUNT},
+	{"polls the device", "iopoll", FIELD_YES},
+	{"pins memory", "pin_memory", FIELD_YES},
+	{"which is", "pinned.state", FIELD_TEXT},
+	{"because", "pinned.why", FIELD_TEXT},
+	{"memory pinned", "pinned.bytes", FIELD_SIZE},
+	{"requests on it", "pinned.requests", FIELD_COUNT},
 	{NULL, NULL, FIELD_TEXT},
 };
 

@@ -179,7 +179,8 @@ static enum exit_code make_memory(struct disk *disk, const struct options *o)
 	uint64_t slot_bytes = CONTROL_BYTES + data_stride(o);
 	/* Plenty for the rings, whatever their format. */
 	uint64_t queue_bytes = o->depth * slot_bytes + 64ull * RING_SIZE_MAX + 8ull * PAGE_BYTES;
-	struct vfe_region_spec spec = {.gpa = REGION_GPA, .size_bytes = o->queues * queue_bytes};
+	struct vfe_region_spec spec = {
+		.gpa = REGION_GPA, .size_bytes = o->queues * queue_bytes, .prealloc = true};
 	int rc;
 
 	if (entries > RING_SIZE_MAX)
