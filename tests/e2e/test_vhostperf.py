@@ -94,9 +94,8 @@ def test_sizes_and_depths():
                      ["--bs", "64k", "--depth", 128], ["--depth", 1024, "--indirect", "on"],
                      ["--depth", 341, "--indirect", "off"]):
             for ring, kind in itertools.product(RINGS, ("read", "mixed")):
-                result = perf_run.measure(disk.socket, *options_of(kind), "--ring", ring, "--time",
-                                          0.2, *args)
-                assert result["requests"] > 0, result
+                result = perf_run.measure_some(disk.socket, *options_of(kind), "--ring", ring,
+                                               "--time", 0.2, *args)
                 assert result["bytes_per_s"] > 0, result
                 expect(result["settings"]["ring"], ring)
 
@@ -104,7 +103,7 @@ def test_sizes_and_depths():
 def test_only_the_first_bytes():
     with Disk("aio", size=1 << 20) as disk:
         perf_run.measure(disk.socket, "--rw", "write", "--overwrite", "--size", "64k",
-                         "--depth", 2, "--time", 0.2)
+                         "--depth", 2, "--time", 1)
         with open(disk.image, "rb") as file:
             data = file.read()
         assert all(any(data[at:at + BLOCK]) for at in range(0, 64 << 10, BLOCK))
@@ -165,7 +164,7 @@ def test_packed_rings_go_round():
     with Disk(queues=2) as disk:
         before = sum(counter["reads"] for counter in disk.counters())
         result = perf_run.measure(disk.socket, "--ring", "packed", "--indirect", "off", "--depth",
-                                  40, "--queues", 2, "--time", 0.3)
+                                  40, "--queues", 2, "--time", 1)
         late = sum(counter["reads"] for counter in disk.counters()) - before - result["requests"]
         assert result["requests"] > 1000 and 0 <= late <= 2 * 40, f"{late} {result}"
         expect(result["settings"]["indirect"], False)
