@@ -110,8 +110,8 @@ plain_suites() {
 		run build "$suite" --suite "$suite" --num-processes 1
 		return
 	fi
-	run build plain --suite unit --suite style --suite e2e --suite peer --suite model \
-		--suite guest --num-processes 2
+	run build heavy --suite guest --suite model --suite style --num-processes 2
+	run build plain --suite unit --suite e2e --suite peer --num-processes 3
 }
 
 # No leak detection at exit: librte_vhost's event thread never ends, so the daemon leaves by
