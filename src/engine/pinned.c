@@ -180,17 +180,17 @@ static int check_clone(const struct pinned *p, char ret_why[PINNED_WHY_BYTES])
 	return ret < 0 ? explain(p, ret, "a ring can't be had", ret_why) : 0;
 }
 
-/* Are all pages of these few there? Looks, and touches none. */
-static bool is_there(uint8_t *addr, uint64_t n_bytes)
+/* Are all pages of these few there? Looks, and touches none. -ENODATA: they are not. */
+static int check_there(uint8_t *addr, uint64_t n_bytes)
 {
 	unsigned char pages[TOUCH_BYTES / SMALL_PAGE];
 
 	if (mincore(addr, n_bytes, pages))
-		return false;
+		return -errno;
 	for (uint64_t i = 0; i < n_bytes / SMALL_PAGE; i++)
 		if (!(pages[i] & 1))
-			return false;
-	return true;
+			return -ENODATA;
+	return 0;
 }
 
 /* Has the pages of the piece mapped. -ENODATA: some are not there. */
@@ -200,9 +200,10 @@ static int touch(uint8_t *addr, uint64_t n_bytes, uint64_t page_bytes)
 
 	for (uint64_t at = 0; at < n_bytes; at += step) {
 		uint64_t n = n_bytes - at < step ? n_bytes - at : step;
+		int ret = page_bytes == SMALL_PAGE ? check_there(addr + at, n) : 0;
 
-		if (page_bytes == SMALL_PAGE && !is_there(addr + at, n))
-			return -ENODATA;
+		if (ret)
+			return ret;
 		if (madvise(addr + at, n, MADV_POPULATE_WRITE))
 			return -errno;
 	}
