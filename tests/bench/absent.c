@@ -11,31 +11,21 @@
  *
  * Some other program must keep the CPU busy: an idle one has no ticks.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "cpus.h"
 
 #define PERIOD_NS  2000000
 #define LATE_NS    8000000
 #define LOWEST_HZ  100
 #define TABLE_SIZE 65536
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* Timer interrupts of a CPU since the machine started; -1 when nobody counts them. */
 static int64_t ticks(int fd, unsigned int cpu)
@@ -73,22 +63,19 @@ static int64_t tick_ns(void)
 	return 1000000000 / (hz >= LOWEST_HZ ? hz : LOWEST_HZ);
 }
 
+/* 0 or an error number. */
 static int become_watcher(unsigned int cpu)
 {
 	const struct sched_param param = {.sched_priority = 90};
-	cpu_set_t set;
+	int rc = bench_pin(pthread_self(), cpu);
 
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		return -1;
-	return sched_setscheduler(0, SCHED_FIFO, &param);
+	return rc ? rc : pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
 }
 
 static void watch(int fd, unsigned int cpu, int64_t period_ns)
 {
 	struct pollfd in = {.fd = STDIN_FILENO};
-	int64_t due = now_ns(), before = ticks(fd, cpu);
+	int64_t due = bench_now_ns(), before = ticks(fd, cpu);
 
 	while (poll(&in, 1, 0) == 0) {
 		struct timespec t;
@@ -97,12 +84,12 @@ static void watch(int fd, unsigned int cpu, int64_t period_ns)
 		due += PERIOD_NS;
 		t = (struct timespec){.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
-		late = now_ns() - due;
+		late = bench_now_ns() - due;
 		n = ticks(fd, cpu) - before;
 		if (late > LATE_NS && late - (n + 1) * period_ns > 0)
 			printf("%" PRId64 " %" PRId64 "\n", due + (n + 1) * period_ns, due + late);
 		if (late > PERIOD_NS)
-			due = now_ns();
+			due = bench_now_ns();
 		before = ticks(fd, cpu);
 	}
 }
@@ -111,7 +98,7 @@ int main(int argc, char **argv)
 {
 	char *end = NULL;
 	unsigned long cpu = argc == 2 ? strtoul(argv[1], &end, 10) : 0;
-	int fd = open("/proc/interrupts", O_RDONLY | O_CLOEXEC);
+	int fd = open("/proc/interrupts", O_RDONLY | O_CLOEXEC), rc;
 
 	if (argc != 2 || end == argv[1] || *end || cpu >= CPU_SETSIZE) {
 		fprintf(stderr, "usage: bench-absent CPU\n");
@@ -123,9 +110,10 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (become_watcher((unsigned int)cpu)) {
+	rc = become_watcher((unsigned int)cpu);
+	if (rc) {
 		fprintf(stderr, "bench-absent: CPU %lu at real-time priority: %s\n", cpu,
-			strerror(errno));
+			strerror(rc));
 		return 1;
 	}
 	puts("ready");

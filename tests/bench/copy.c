@@ -5,14 +5,13 @@
  * with memcpy(). Prints a JSON object: bytes copied a second by all of them. Nobody who serves a
  * disk in memory can be faster.
  */
-#include <errno.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
+
+#include "cpus.h"
 
 #define THREADS_MAX 64
 #define TO_PIECES   4
@@ -21,7 +20,8 @@
 
 struct copier {
 	pthread_t thread;
-	int cpu;
+	unsigned int cpu;
+	int error;
 	size_t n_bytes;    /* of a piece */
 	size_t from_bytes; /* of what it copies from */
 	int64_t duration_ns;
@@ -29,14 +29,6 @@ struct copier {
 };
 
 static pthread_barrier_t start; /* all have their memory */
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static uint8_t *memory(size_t n_bytes)
 {
@@ -53,61 +45,31 @@ static uint8_t *memory(size_t n_bytes)
 static void *copy(void *arg)
 {
 	struct copier *c = arg;
-	uint8_t *from = memory(c->from_bytes), *to = memory(TO_PIECES * c->n_bytes);
 	uint64_t random = 1, n = 0, n_pieces = c->from_bytes / c->n_bytes;
+	uint8_t *from, *to;
 	int64_t start_ns, ns;
 
+	c->error = bench_pin(pthread_self(), c->cpu); /* before its memory is there */
+	from = memory(c->from_bytes);
+	to = memory(TO_PIECES * c->n_bytes);
 	pthread_barrier_wait(&start);
-	start_ns = now_ns();
+	start_ns = bench_now_ns();
 	do {
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		memcpy(to + n % TO_PIECES * c->n_bytes,
 		       from + (random >> 33) % n_pieces * c->n_bytes, c->n_bytes);
 		n++;
-		ns = now_ns() - start_ns;
+		ns = bench_now_ns() - start_ns;
 	} while (ns < c->duration_ns);
 	c->bytes_per_s = (double)n * (double)c->n_bytes * 1e9 / (double)ns;
 	return NULL;
 }
 
-/* How many CPUs the list names; 0 when it is none. */
-static unsigned int parse_cpus(const char *text, struct copier *copiers)
-{
-	unsigned int n = 0;
-	char *end;
-
-	do {
-		long cpu = strtol(text, &end, 10);
-
-		if (end == text || cpu < 0 || cpu >= CPU_SETSIZE || n == THREADS_MAX ||
-		    (*end && *end != ','))
-			return 0;
-		copiers[n++].cpu = (int)cpu;
-		text = end + 1;
-	} while (*end);
-	return n;
-}
-
-static int begin(struct copier *c)
-{
-	pthread_attr_t attr;
-	cpu_set_t set;
-	int rc;
-
-	CPU_ZERO(&set);
-	CPU_SET((unsigned int)c->cpu, &set);
-	pthread_attr_init(&attr);
-	rc = pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
-	if (rc == 0)
-		rc = pthread_create(&c->thread, &attr, copy, c);
-	pthread_attr_destroy(&attr);
-	return rc;
-}
-
 int main(int argc, char **argv)
 {
 	static struct copier copiers[THREADS_MAX];
-	unsigned int n = argc == 5 ? parse_cpus(argv[1], copiers) : 0;
+	unsigned int cpus[THREADS_MAX];
+	unsigned int n = argc == 5 ? bench_parse_cpus(argv[1], cpus, THREADS_MAX) : 0;
 	unsigned long kib = n ? strtoul(argv[2], NULL, 10) : 0;
 	unsigned long mib = n ? strtoul(argv[3], NULL, 10) : 0;
 	double seconds = n ? strtod(argv[4], NULL) : 0, sum = 0;
@@ -121,17 +83,23 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < n; i++) {
 		int rc;
 
+		copiers[i].cpu = cpus[i];
 		copiers[i].n_bytes = kib << 10;
 		copiers[i].from_bytes = mib << 20;
 		copiers[i].duration_ns = (int64_t)(seconds * 1e9);
-		rc = begin(&copiers[i]);
+		rc = pthread_create(&copiers[i].thread, NULL, copy, &copiers[i]);
 		if (rc) {
-			fprintf(stderr, "bench-copy: CPU %d: %s\n", copiers[i].cpu, strerror(rc));
+			fprintf(stderr, "bench-copy: a thread can't be had: %s\n", strerror(rc));
 			return 1;
 		}
 	}
 	for (unsigned int i = 0; i < n; i++) {
 		pthread_join(copiers[i].thread, NULL);
+		if (copiers[i].error) {
+			fprintf(stderr, "bench-copy: CPU %u: %s\n", cpus[i],
+				strerror(copiers[i].error));
+			return 1;
+		}
 		sum += copiers[i].bytes_per_s;
 	}
 	printf("{\"bytes_per_s\": %.0f}\n", sum);

@@ -2,12 +2,13 @@
 #include "floor.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#include "cpus.h"
 
 static void kick(const struct wake_floor *floor)
 {
@@ -30,19 +31,22 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-static int make_thread(struct wake_floor *floor)
+static void end_thread(struct wake_floor *floor)
 {
-	pthread_attr_t attr;
-	cpu_set_t set;
-	int rc;
+	atomic_store(&floor->stop, true);
+	kick(floor);
+	pthread_join(floor->thread, NULL);
+}
 
-	CPU_ZERO(&set);
-	CPU_SET(floor->cpu, &set);
-	pthread_attr_init(&attr);
-	rc = pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
-	if (rc == 0)
-		rc = pthread_create(&floor->thread, &attr, answer, floor);
-	pthread_attr_destroy(&attr);
+static int make_thread(struct wake_floor *floor, unsigned int cpu)
+{
+	int rc = pthread_create(&floor->thread, NULL, answer, floor);
+
+	if (rc)
+		return -rc;
+	rc = bench_pin(floor->thread, cpu);
+	if (rc)
+		end_thread(floor);
 	return -rc;
 }
 
@@ -51,14 +55,14 @@ int wake_floor_start(struct wake_floor *floor, unsigned int cpu)
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
 	int rc;
 
-	*floor = (struct wake_floor){.cpu = cpu};
+	*floor = (struct wake_floor){0};
 	floor->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	floor->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (floor->kick_fd < 0 || floor->epoll_fd < 0 ||
 	    epoll_ctl(floor->epoll_fd, EPOLL_CTL_ADD, floor->kick_fd, &event))
 		rc = -errno;
 	else
-		rc = make_thread(floor);
+		rc = make_thread(floor, cpu);
 	if (rc == 0)
 		return 0;
 	close(floor->kick_fd);
@@ -68,9 +72,7 @@ int wake_floor_start(struct wake_floor *floor, unsigned int cpu)
 
 void wake_floor_stop(struct wake_floor *floor)
 {
-	atomic_store(&floor->stop, true);
-	kick(floor);
-	pthread_join(floor->thread, NULL);
+	end_thread(floor);
 	close(floor->epoll_fd);
 	close(floor->kick_fd);
 }

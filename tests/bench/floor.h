@@ -12,7 +12,6 @@
 
 struct wake_floor {
 	pthread_t thread;
-	unsigned int cpu;
 	int kick_fd;
 	int epoll_fd;
 	atomic_uint n_asked;

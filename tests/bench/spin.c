@@ -7,16 +7,14 @@
  * apart, the largest distance, and the share of the time that went to distances over 5 us. The
  * noise floor of a benchmark that runs on the same CPUs right before or after.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "cpus.h"
 
 #define CPUS_MAX    64
 #define GAP_NS      5000
@@ -24,7 +22,7 @@
 
 struct spinner {
 	pthread_t thread;
-	int cpu;
+	unsigned int cpu;
 	int64_t duration_ns;
 	uint64_t n_looks;
 	uint64_t n_gaps; /* over GAP_NS */
@@ -33,34 +31,17 @@ struct spinner {
 	int error;
 };
 
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int pin(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET((unsigned int)cpu, &set);
-	return pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-}
-
 static void *spin(void *arg)
 {
 	struct spinner *s = arg;
 	int64_t start, last, now;
 
-	s->error = pin(s->cpu);
+	s->error = bench_pin(pthread_self(), s->cpu);
 	if (s->error)
 		return NULL;
-	start = last = now_ns();
+	start = last = bench_now_ns();
 	do {
-		now = now_ns();
+		now = bench_now_ns();
 		s->n_looks++;
 		if (now - last > GAP_NS) {
 			s->n_gaps++;
@@ -81,28 +62,11 @@ static void print(const struct spinner *s)
 	       100.0 * (double)s->lost_ns / (double)s->duration_ns, (double)s->longest_ns / 1e3);
 }
 
-/* How many CPUs the list names; 0 when it is none. */
-static unsigned int parse_cpus(const char *text, struct spinner *spinners)
-{
-	unsigned int n = 0;
-	char *end;
-
-	do {
-		long cpu = strtol(text, &end, 10);
-
-		if (end == text || cpu < 0 || cpu >= CPU_SETSIZE || n == CPUS_MAX ||
-		    (*end && *end != ','))
-			return 0;
-		spinners[n++].cpu = (int)cpu;
-		text = end + 1;
-	} while (*end);
-	return n;
-}
-
 int main(int argc, char **argv)
 {
 	static struct spinner spinners[CPUS_MAX];
-	unsigned int n = argc == 3 ? parse_cpus(argv[1], spinners) : 0;
+	unsigned int cpus[CPUS_MAX];
+	unsigned int n = argc == 3 ? bench_parse_cpus(argv[1], cpus, CPUS_MAX) : 0;
 	double seconds = argc == 3 ? strtod(argv[2], NULL) : 0;
 	int status = 0;
 
@@ -111,6 +75,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	for (unsigned int i = 0; i < n; i++) {
+		spinners[i].cpu = cpus[i];
 		spinners[i].duration_ns = (int64_t)(seconds * 1e9);
 		if (pthread_create(&spinners[i].thread, NULL, spin, &spinners[i])) {
 			perror("bench-spin: thread");
