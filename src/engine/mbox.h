@@ -70,7 +70,7 @@ static inline bool msg_is_done(struct msg *msg)
 }
 
 /** VHOST or JOB: waits, with short sleeps, for one turn of the reader. An lcore that doesn't
- *  answer within ten seconds is a bug of ours. */
+ *  answer within ten seconds is a bug of ours, unless the process was stopped meanwhile. */
 void msg_wait(struct msg *msg);
 
 #endif

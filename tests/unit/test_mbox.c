@@ -5,6 +5,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #define N_SENDERS  4
 #define N_MESSAGES 5000
 #define N_MANY     200000
+#define STOPPED_S  12 /* more than msg_wait() has patience for */
 
 static struct mbox *new_mbox(bool wakeup)
 {
@@ -196,6 +198,58 @@ static void test_wait(void **state)
 	mbox_free(mbox);
 }
 
+struct late {
+	int pipe_fd; /* readable when the answer is due */
+	struct msg msg;
+};
+
+static void *answer_late(void *arg)
+{
+	struct late *late = arg;
+	char byte;
+
+	if (read(late->pipe_fd, &byte, 1) == 1)
+		msg_set_done(&late->msg);
+	return NULL;
+}
+
+static void wait_and_exit(int pipe_fd)
+{
+	static struct late late;
+	pthread_t thread;
+
+	late.pipe_fd = pipe_fd;
+	msg_init(&late.msg, 1);
+	if (pthread_create(&thread, NULL, answer_late, &late))
+		_exit(1);
+	msg_wait(&late.msg);
+	_exit(0);
+}
+
+/* A process that is stopped in the middle of it goes on waiting: nobody could answer meanwhile. */
+static void test_wait_while_stopped(void **state)
+{
+	int pipe_fds[2], status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(pipe_fds), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		wait_and_exit(pipe_fds[0]);
+	usleep(200000);
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	sleep(STOPPED_S);
+	assert_int_equal(kill(pid, SIGCONT), 0);
+	usleep(200000);
+	assert_int_equal(write(pipe_fds[1], "", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 /* There is no number of messages that it can't take. */
 static void test_never_full(void **state)
 {
@@ -238,10 +292,10 @@ static void test_no_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_sender),     cmocka_unit_test(test_wakeup),
-		cmocka_unit_test(test_leave),          cmocka_unit_test(test_many_senders),
-		cmocka_unit_test(test_wait),           cmocka_unit_test(test_never_full),
-		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_one_sender), cmocka_unit_test(test_wakeup),
+		cmocka_unit_test(test_leave),      cmocka_unit_test(test_many_senders),
+		cmocka_unit_test(test_wait),       cmocka_unit_test(test_wait_while_stopped),
+		cmocka_unit_test(test_never_full), cmocka_unit_test(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests_name("mbox", tests, NULL, NULL);
