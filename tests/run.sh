@@ -120,7 +120,7 @@ plain_suites() {
 sanitizer_suites() {
 	build build-asan clang -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
 	ASAN_OPTIONS=abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		run build-asan memory "${memory[@]}" --num-processes 2 --timeout-multiplier 4
+		run build-asan memory "${memory[@]}" --num-processes 3 --timeout-multiplier 4
 	configure build-tsan gcc -Db_sanitize=thread -Db_lundef=false ||
 		failed_builds=$((failed_builds + 1))
 	TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/tests/sanitize/tsan.supp" \
