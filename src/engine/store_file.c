@@ -184,6 +184,30 @@ uint64_t file_device_limit(const struct file_store *s, const char *name)
 	return n > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
+/* A limit of the device's in whole granules, as long as it is none that we can't keep; 0: it has
+ * no such operation. */
+static uint64_t find_range_limit(const struct file_store *s, const char *name, uint32_t granule)
+{
+	uint64_t max_bytes = file_device_limit(s, name);
+
+	if (max_bytes > STORE_RANGE_MAX_BYTES)
+		max_bytes = STORE_RANGE_MAX_BYTES;
+	return granule > 0 && max_bytes > granule ? max_bytes - max_bytes % granule : max_bytes;
+}
+
+/* Zeroes the kernel writes where the device has no operation for it: any number at a time. */
+static void find_device_caps(const struct file_store *s, struct store_caps *caps)
+{
+	uint32_t granule = (uint32_t)file_device_limit(s, "discard_granularity");
+	uint64_t zeroes = find_range_limit(s, "write_zeroes_max_bytes", granule);
+
+	caps->discard_granularity_bytes = granule;
+	caps->discard_max_bytes = find_range_limit(s, "discard_max_bytes", granule);
+	caps->discard = caps->discard && caps->discard_max_bytes > 0;
+	if (zeroes > 0)
+		caps->write_zeroes_max_bytes = zeroes;
+}
+
 static void find_caps(struct file_store *s, bool readonly) IN_JOB
 {
 	struct store_caps *caps = &s->base.caps;
@@ -201,13 +225,10 @@ static void find_caps(struct file_store *s, bool readonly) IN_JOB
 	};
 	if (caps->block_size_bytes < SECTOR_BYTES_MIN)
 		caps->block_size_bytes = SECTOR_BYTES_MIN;
-	if (!s->is_block_device) {
-		if (fstat(s->fd, &st) == 0 && st.st_blksize > 0)
-			caps->discard_granularity_bytes = (uint32_t)st.st_blksize;
-		return;
-	}
-	caps->discard_granularity_bytes = (uint32_t)file_device_limit(s, "discard_granularity");
-	caps->discard = !readonly && file_device_limit(s, "discard_max_bytes") > 0;
+	if (s->is_block_device)
+		find_device_caps(s, caps);
+	else if (fstat(s->fd, &st) == 0 && st.st_blksize > 0)
+		caps->discard_granularity_bytes = (uint32_t)st.st_blksize;
 }
 
 /* How much of the file the disk is. */

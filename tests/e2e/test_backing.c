@@ -14,6 +14,8 @@
 
 #include "td_loop.h"
 
+#define CONFIG_BYTES 57 /* up to write_zeroes_may_unmap */
+
 /* Waits until the store is said to be so; the size that is told with it. */
 static int64_t wait_for_state(const struct bk_rig *r, const char *state)
 {
@@ -279,6 +281,46 @@ static void a_device_shrinks_and_goes(void **state)
 	fx_serves(io, 0);
 }
 
+static void set_discard_max(const char *device, uint64_t n_bytes)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/block/%.32s/queue/discard_max_bytes",
+		 device + strlen("/dev/"));
+	f = fopen(path, "we");
+	FX_ASSERT(f, "%s: %d", path, errno);
+	fprintf(f, "%llu", (unsigned long long)n_bytes);
+	FX_ASSERT(fclose(f) == 0, "%s: %d", path, errno);
+}
+
+static void limits_are_the_device_s(void **state)
+{
+	struct bk_rig *r = bk_rig_new();
+	struct virtio_blk_config config;
+	struct vfe_io *io;
+	char device[TD_PATH_MAX];
+
+	(void)state;
+	bk_make_file(r, td_tmpdir());
+	r->loop_fd = td_loop_open(r->path, device, sizeof(device));
+	if (r->loop_fd == -ENODEV)
+		skip();
+	FX_ASSERT(r->loop_fd >= 0, "a loop device: %d", r->loop_fd);
+	set_discard_max(device, BK_MIB + 4096);
+	io = bk_serve(r, device);
+	set_discard_max(device, UINT32_MAX & ~4095u); /* as much as the next user of it may set */
+	memset(&config, 0, sizeof(config));
+	FX_OK(vfe_blk_get_config(io->blk, &config, CONFIG_BYTES));
+	FX_ASSERT(config.max_discard_sectors == (BK_MIB + 4096) / 512, "%u",
+		  config.max_discard_sectors);
+	FX_ASSERT(config.discard_sector_alignment == 4096 / 512, "%u",
+		  config.discard_sector_alignment);
+	FX_STATUS(range(io, VIRTIO_BLK_T_DISCARD, 0, BK_MIB + 4096), VIRTIO_BLK_S_OK);
+	FX_ASSERT(range(io, VIRTIO_BLK_T_DISCARD, 0, BK_MIB + 8192) != VIRTIO_BLK_S_OK,
+		  "longer than the limit");
+}
+
 #define FILES "a malloc disk has neither a file nor a device"
 
 static const struct fx_case cases[] = {
@@ -289,6 +331,7 @@ static const struct fx_case cases[] = {
 	FX_CASE_ON(a_store_goes_for_good, FX_AIO | FX_URING, FILES),
 	FX_CASE_ON(a_file_shrinks_under_us, FX_AIO | FX_URING, FILES),
 	FX_CASE_ON(a_device_shrinks_and_goes, FX_AIO | FX_URING, FILES),
+	FX_CASE_ON(limits_are_the_device_s, FX_AIO | FX_URING, FILES),
 };
 
 int main(int argc, char **argv)
