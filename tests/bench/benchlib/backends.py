@@ -93,11 +93,9 @@ class Vhostd(Backend):
         self.process = self.daemon.process
         self.client = self.daemon.client()
 
-    def add(self, disk, kind, size, path=None, queues=1, poll="busy", lcores=None):
+    def add(self, disk, kind, size, path=None, queues=1, poll="busy", **more):
         store = {"path": path} if path else {"backend": self.kinds[kind], "size": size}
-        if lcores:
-            store["lcores"] = lcores
-        self.client.ok("device.add", name=disk, queues=queues, poll=poll, **store)
+        self.client.ok("device.add", name=disk, queues=queues, poll=poll, **store, **more)
 
     def delete(self, disk):
         self.client.ok("device.del", name=disk, force=True)
