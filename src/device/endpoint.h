@@ -43,7 +43,7 @@ struct endpoint {
 	struct device *device; /* CTRL's */
 	struct admission *admission;
 	struct door door;
-	struct map_usage map_usage;
+	struct guest_maps *maps;
 	bool wants_maps;             /* CTRL is told of each with EVENT_MAP_SET */
 	struct conn *conn;           /* VHOST's: the front end connected now */
 	struct log_limit refusals;   /* CTRL's */

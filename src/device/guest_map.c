@@ -11,8 +11,8 @@
 #include "device/events.h"
 #include "engine/guest_fault.h"
 
-/* Of one endpoint; they keep our address space of 128 TiB, and the kernel's limit of 65530
- * mappings, from being used up by sparse files. */
+/* Of one endpoint, until they have been unmapped; they keep our address space of 128 TiB, and the
+ * kernel's limit of 65530 mappings, from being used up by sparse files. */
 #define LIVE_BYTES_MAX ((uint64_t)16 << 40)
 #define LIVE_MAPS_MAX  512
 
@@ -134,22 +134,73 @@ static const char *map_region(struct guest_map *map, unsigned int i,
 	return NULL;
 }
 
+struct guest_maps *guest_maps_new(void)
+{
+	struct guest_maps *maps = calloc(1, sizeof(*maps));
+
+	if (!maps)
+		return NULL;
+	atomic_init(&maps->n_maps, 0);
+	atomic_init(&maps->n_bytes, 0);
+	return maps;
+}
+
+static void free_if_over(struct guest_maps *maps)
+{
+	if (maps->is_over && atomic_load_explicit(&maps->n_maps, memory_order_relaxed) == 0)
+		free(maps);
+}
+
+void guest_maps_free(struct guest_maps *maps)
+{
+	role_assert(&role_ctrl);
+	if (!maps)
+		return;
+	maps->is_over = true;
+	free_if_over(maps);
+}
+
 static void unmap_run(struct job *job)
 {
-	struct guest_map *map = container_of(job, struct guest_map, unmap_job);
+	struct guest_maps *maps = container_of(job, struct guest_maps, job);
 
 	role_assert(&role_job);
-	pinned_free(map->pinned);
-	unmap_all(map);
+	for (struct guest_map *map = maps->unmapping; map; map = map->next) {
+		pinned_free(map->pinned);
+		unmap_all(map);
+	}
+}
+
+static void unmap_done(struct job *job);
+
+/* If there is something to be unmapped, and nobody does it. */
+static void unmap_more(struct guest_maps *maps, struct jobs *jobs) IN_CTRL
+{
+	if (maps->unmapping || !maps->waiting)
+		return;
+	maps->unmapping = maps->waiting;
+	maps->waiting = NULL;
+	job_start(jobs, &maps->job, "unmap", unmap_run, unmap_done);
 }
 
 static void unmap_done(struct job *job)
 {
-	free(container_of(job, struct guest_map, unmap_job));
+	struct guest_maps *maps = container_of(job, struct guest_maps, job);
+
+	while (maps->unmapping) {
+		struct guest_map *map = maps->unmapping;
+
+		maps->unmapping = map->next;
+		atomic_fetch_sub_explicit(&maps->n_maps, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&maps->n_bytes, map->n_bytes, memory_order_relaxed);
+		free(map);
+	}
+	unmap_more(maps, job->jobs);
+	free_if_over(maps);
 }
 
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				const struct guest_map *before, struct map_usage *usage,
+				const struct guest_map *before, struct guest_maps *maps,
 				const char **ret_fault)
 {
 	struct guest_map *map;
@@ -159,14 +210,14 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 		n_bytes += regions[i].size_bytes < LIVE_BYTES_MAX ? regions[i].size_bytes
 								  : LIVE_BYTES_MAX;
 	*ret_fault = "memory tables of more than 16 TiB, or more than 512, are in use";
-	if (atomic_load_explicit(&usage->n_maps, memory_order_relaxed) >= LIVE_MAPS_MAX ||
-	    atomic_load_explicit(&usage->n_bytes, memory_order_relaxed) + n_bytes > LIVE_BYTES_MAX)
+	if (atomic_load_explicit(&maps->n_maps, memory_order_relaxed) >= LIVE_MAPS_MAX ||
+	    atomic_load_explicit(&maps->n_bytes, memory_order_relaxed) + n_bytes > LIVE_BYTES_MAX)
 		return NULL;
 	*ret_fault = "memory is short";
 	map = calloc(1, sizeof(*map));
 	if (!map)
 		return NULL;
-	map->usage = usage;
+	map->maps = maps;
 	map->n_bytes = n_bytes;
 	atomic_init(&map->refs, 1);
 	msg_init(&map->drop_msg, EVENT_MAP_DROP);
@@ -180,8 +231,8 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	*ret_fault = guest_mem_check(&map->mem);
 	if (*ret_fault)
 		goto unmap;
-	atomic_fetch_add_explicit(&usage->n_maps, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&usage->n_bytes, n_bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&maps->n_maps, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&maps->n_bytes, n_bytes, memory_order_relaxed);
 	return map;
 
 unmap:
@@ -218,9 +269,9 @@ void guest_map_put(struct guest_map *map, struct jobs *jobs)
 {
 	if (atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	atomic_fetch_sub_explicit(&map->usage->n_maps, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&map->usage->n_bytes, map->n_bytes, memory_order_relaxed);
-	job_start(jobs, &map->unmap_job, "unmap", unmap_run, unmap_done);
+	map->next = map->maps->waiting;
+	map->maps->waiting = map;
+	unmap_more(map->maps, jobs);
 }
 
 struct map_use *guest_map_use(struct guest_map *map)

@@ -21,10 +21,15 @@
 
 struct conn;
 
-/** The maps of one endpoint that have not been given up. VHOST adds, CTRL subtracts. */
-struct map_usage {
-	atomic_uint n_maps;
+/** The maps of one endpoint that are there, and the unmapping of those that have been given up, one
+ *  after the other: a front end that sends tables without end gets no more threads for it. */
+struct guest_maps {
+	atomic_uint n_maps; /* VHOST adds, CTRL subtracts when they have been unmapped */
 	_Atomic uint64_t n_bytes;
+	struct job job;
+	struct guest_map *waiting;   /* CTRL's: to be unmapped */
+	struct guest_map *unmapping; /* the job's, while there are any */
+	bool is_over;                /* CTRL's: goes with its last map */
 };
 
 /** Part of a file, mapped: in all tables that name it. */
@@ -44,13 +49,13 @@ struct guest_map {
 	struct guest_mem mem; /* host addresses are inside the mappings */
 	struct mapping *mappings[GUEST_MEM_REGIONS_MAX];
 	atomic_uint refs;
-	struct map_usage *usage;
-	uint64_t n_bytes;    /* of all regions */
-	struct msg drop_msg; /* EVENT_MAP_DROP */
-	struct msg set_msg;  /* EVENT_MAP_SET, with a reference; not for each disk */
-	struct conn *conn;   /* for set_msg */
-	struct job unmap_job;
-	struct pinned *pinned; /* NULL: it is not pinned. guest_map_pin() writes */
+	struct guest_maps *maps;
+	struct guest_map *next; /* in maps->waiting or maps->unmapping */
+	uint64_t n_bytes;       /* of all regions */
+	struct msg drop_msg;    /* EVENT_MAP_DROP */
+	struct msg set_msg;     /* EVENT_MAP_SET, with a reference; not for each disk */
+	struct conn *conn;      /* for set_msg */
+	struct pinned *pinned;  /* NULL: it is not pinned. guest_map_pin() writes */
 };
 
 /** A region as it comes over the socket. */
@@ -62,11 +67,16 @@ struct guest_map_region {
 	int fd; /* the caller's */
 };
 
+/** NULL when memory is short. */
+struct guest_maps *guest_maps_new(void);
+
+/** There will be no more; those that are left are unmapped, then it is freed. May be NULL. */
+void guest_maps_free(struct guest_maps *maps) IN_CTRL;
+
 /** Maps the regions, but for those that `before` has as well (the connection's, or NULL); one
- *  reference, the connection's. *usage outlives the map. NULL with *ret_fault saying what is
- *  wrong. */
+ *  reference, the connection's. NULL with *ret_fault saying what is wrong. */
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				const struct guest_map *before, struct map_usage *usage,
+				const struct guest_map *before, struct guest_maps *maps,
 				const char **ret_fault) IN_VHOST;
 
 /** One more reference. */

@@ -48,7 +48,6 @@ void job_start(struct jobs *jobs, struct job *job, const char *what, job_fn run,
 	job->run = run;
 	job->done = done;
 	atomic_store_explicit(&job->work, NULL, memory_order_relaxed);
-	jobs->n_running++;
 	if (spawn(job) == 0)
 		return;
 	job->next = jobs->waiting;
@@ -57,7 +56,6 @@ void job_start(struct jobs *jobs, struct job *job, const char *what, job_fn run,
 
 void job_finish(struct job *job)
 {
-	job->jobs->n_running--;
 	atomic_store_explicit(&job->work, NULL, memory_order_relaxed);
 	job->done(job);
 }

@@ -31,7 +31,6 @@ struct job {
 /** CTRL's: who runs jobs. */
 struct jobs {
 	struct mbox *events;
-	unsigned int n_running;
 	struct job *waiting; /* no thread could be had for these yet */
 };
 

@@ -98,7 +98,7 @@ static enum handled on_set_mem_table(struct conn *conn, struct vu_msg *msg) IN_V
 			m->regions[i].uva, m->regions[i].mmap_offset,
 			msg->fds[i],
 		};
-	map = guest_map_new(regions, m->n_regions, conn->map, &conn->endpoint->map_usage, &fault);
+	map = guest_map_new(regions, m->n_regions, conn->map, conn->endpoint->maps, &fault);
 	if (!map) {
 		complain(conn, "SET_MEM_TABLE: %s", fault);
 		return HANDLED_ERROR;

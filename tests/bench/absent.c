@@ -23,7 +23,7 @@
 #include "cpus.h"
 
 #define PERIOD_NS  2000000
-#define LATE_NS    8000000
+#define AWAY_NS    500000 /* less is not told */
 #define LOWEST_HZ  100
 #define TABLE_SIZE 65536
 
@@ -79,15 +79,15 @@ static void watch(int fd, unsigned int cpu, int64_t period_ns)
 
 	while (poll(&in, 1, 0) == 0) {
 		struct timespec t;
-		int64_t late, n;
+		int64_t late, there;
 
 		due += PERIOD_NS;
 		t = (struct timespec){.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
 		late = bench_now_ns() - due;
-		n = ticks(fd, cpu) - before;
-		if (late > LATE_NS && late - (n + 1) * period_ns > 0)
-			printf("%" PRId64 " %" PRId64 "\n", due + (n + 1) * period_ns, due + late);
+		there = (ticks(fd, cpu) - before) * period_ns;
+		if (there > 0 && late - there > AWAY_NS)
+			printf("%" PRId64 " %" PRId64 "\n", due + there, due + late);
 		if (late > PERIOD_NS)
 			due = bench_now_ns();
 		before = ticks(fd, cpu);
