@@ -55,7 +55,7 @@ void signaller_free(struct signaller *s)
 	free(s);
 }
 
-static void signal_by_kernel(struct signaller *s, int fd)
+void signaller_signal(struct signaller *s, int fd)
 {
 	struct timespec at_once = {0};
 	struct io_event event;
@@ -66,18 +66,4 @@ static void signal_by_kernel(struct signaller *s, int fd)
 	/* It ends within the call; its event makes room for the next. */
 	if (io_submit(s->context, 1, iocbs) == 1)
 		io_getevents(s->context, 0, 1, &event, &at_once);
-}
-
-void signaller_signal(struct signaller *s, int fd)
-{
-	static const uint64_t one = 1;
-	int flags = fcntl(fd, F_GETFL);
-	ssize_t written;
-
-	if (flags < 0 || !(flags & O_NONBLOCK)) {
-		signal_by_kernel(s, fd);
-		return;
-	}
-	written = write(fd, &one, sizeof(one));
-	(void)written; /* EAGAIN: full, and so readable */
 }

@@ -2,8 +2,8 @@
  *
  * Signals eventfds that belong to somebody else, who may have filled their counter: a plain write
  * would then sleep, unless the descriptor is in non-blocking mode, which the other side can change
- * at any moment. For a descriptor in blocking mode the kernel does it, as the completion of an
- * empty aio read (IOCB_FLAG_RESFD): that never sleeps, and takes about three times as long.
+ * at any moment, between a look at it and the write, too. So the kernel does it, as the completion
+ * of an empty aio read (IOCB_FLAG_RESFD): that never sleeps, and takes about three times as long.
  */
 #ifndef ENGINE_SIGNALLER_H
 #define ENGINE_SIGNALLER_H
