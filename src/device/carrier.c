@@ -64,18 +64,22 @@ int carrier_send(int carrier)
 	return connect(carrier, (const struct sockaddr *)&addr, sizeof(addr));
 }
 
-/* Is it a connection, accepted on the private socket? Once it has become a front end's, it is not:
- * there is never more than one. */
+/* Is it a connection of ours, accepted on the private socket? Once it has become a front end's, it
+ * is not: there is never more than one. A path alone proves nothing: in a mount namespace of its
+ * own a front end can make another socket of this name, and send us a connection. */
 static bool is_accepted(int fd)
 {
 	struct sockaddr_un addr = {0};
 	socklen_t n_bytes = sizeof(addr);
 	int listening = 0;
 	socklen_t n_int = sizeof(listening);
+	struct ucred peer = {0};
+	socklen_t n_peer = sizeof(peer);
 
 	return getsockname(fd, (struct sockaddr *)&addr, &n_bytes) == 0 &&
 	       addr.sun_family == AF_UNIX && strcmp(addr.sun_path, path) == 0 &&
-	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n_int) == 0 && !listening;
+	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n_int) == 0 && !listening &&
+	       getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n_peer) == 0 && peer.pid == getpid();
 }
 
 /* Numbers are given out from the lowest free one on, so it is not far beyond those in use. */
