@@ -8,6 +8,7 @@
 
 #include <libaio.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #define AIO_RING_MAGIC 0xa10a10a1u
 
@@ -22,6 +23,14 @@ struct aio_ring {
 	unsigned int header_length;
 	struct io_event events[];
 };
+
+/** NULL: it is not laid out as we know it, and io_getevents() is needed. */
+static inline struct aio_ring *aio_ring_of(io_context_t context)
+{
+	struct aio_ring *ring = (struct aio_ring *)(void *)context;
+
+	return ring->magic == AIO_RING_MAGIC && !ring->incompat_features ? ring : NULL;
+}
 
 /** The next completion. The tail is read with acquire (partner: the kernel's write barrier in
  *  aio_complete()), the head written with release. */

@@ -2,19 +2,20 @@
 #include "engine/signaller.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libaio.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "engine/aio_ring.h"
+
 #define EVENTS 64
 
 struct signaller {
 	io_context_t context;
-	int file; /* an empty memfd to read nothing from */
+	struct aio_ring *ring; /* NULL: io_getevents() */
+	int file;              /* an empty memfd to read nothing from */
 	char nothing[1];
 };
 
@@ -36,6 +37,7 @@ int signaller_new(struct signaller **ret_signaller, struct error *err)
 			  ret == -EAGAIN ? " (raise the sysctl fs.aio-max-nr)" : "");
 		goto close_file;
 	}
+	s->ring = aio_ring_of(s->context);
 	*ret_signaller = s;
 	return 0;
 
@@ -64,6 +66,8 @@ void signaller_signal(struct signaller *s, int fd)
 	io_prep_pread(&iocb, s->file, s->nothing, 0, 0);
 	io_set_eventfd(&iocb, fd);
 	/* It ends within the call; its event makes room for the next. */
-	if (io_submit(s->context, 1, iocbs) == 1)
+	if (io_submit(s->context, 1, iocbs) != 1)
+		return; /* no eventfd */
+	if (!s->ring || !aio_ring_take(s->ring, &event))
 		io_getevents(s->context, 0, 1, &event, &at_once);
 }

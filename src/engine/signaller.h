@@ -3,7 +3,7 @@
  * Signals eventfds that belong to somebody else, who may have filled their counter: a plain write
  * would then sleep, unless the descriptor is in non-blocking mode, which the other side can change
  * at any moment, between a look at it and the write, too. So the kernel does it, as the completion
- * of an empty aio read (IOCB_FLAG_RESFD): that never sleeps, and takes about three times as long.
+ * of an empty aio read (IOCB_FLAG_RESFD): that never sleeps, and takes a quarter longer.
  */
 #ifndef ENGINE_SIGNALLER_H
 #define ENGINE_SIGNALLER_H

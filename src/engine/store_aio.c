@@ -174,9 +174,7 @@ static int aio_channel_open(struct store *store, struct doorbell *doorbell,
 			  ret == -EAGAIN ? " (raise the sysctl fs.aio-max-nr)" : "");
 		goto fini;
 	}
-	ch->ring = (struct aio_ring *)(void *)ch->context;
-	if (ch->ring->magic != AIO_RING_MAGIC || ch->ring->incompat_features)
-		ch->ring = NULL;
+	ch->ring = aio_ring_of(ch->context);
 	*ret_channel = &ch->base.base;
 	return 0;
 

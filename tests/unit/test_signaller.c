@@ -7,6 +7,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
@@ -122,6 +124,39 @@ static void test_mode_changes(void **state)
 	close(other);
 }
 
+static atomic_bool toggling;
+
+static void *toggle(void *arg)
+{
+	int other = *(int *)arg;
+
+	while (atomic_load(&toggling)) {
+		fcntl(other, F_SETFL, O_NONBLOCK);
+		fcntl(other, F_SETFL, 0);
+	}
+	return NULL;
+}
+
+/* The same at each moment, also between a look at the mode and a write. */
+static void test_mode_toggles(void **state)
+{
+	pthread_t thread;
+	int other;
+
+	(void)state;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	other = dup(fd);
+	fill();
+	atomic_store(&toggling, true);
+	assert_int_equal(pthread_create(&thread, NULL, toggle, &other), 0);
+	for (unsigned int i = 0; i < 200000; i++)
+		signal_fd(fd);
+	atomic_store(&toggling, false);
+	pthread_join(thread, NULL);
+	assert_true(take() >= FULL);
+	close(other);
+}
+
 static void test_semaphore(void **state)
 {
 	(void)state;
@@ -201,10 +236,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_counts_blocking),   TEST(test_counts_nonblocking),
-		TEST(test_full_blocking),     TEST(test_full_nonblocking),
-		TEST(test_mode_changes),      TEST(test_semaphore),
-		TEST(test_other_descriptors), TEST(test_no_descriptors),
+		TEST(test_counts_blocking), TEST(test_counts_nonblocking),
+		TEST(test_full_blocking),   TEST(test_full_nonblocking),
+		TEST(test_mode_changes),    TEST(test_mode_toggles),
+		TEST(test_semaphore),       TEST(test_other_descriptors),
+		TEST(test_no_descriptors),
 	};
 
 	return cmocka_run_group_tests_name("signaller", tests, NULL, NULL);
