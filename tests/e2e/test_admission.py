@@ -20,6 +20,8 @@ from vhostd_rpc import DISK, Daemon, expect, run_tests
 BOUND_S = 10.0  # wide: what must not wait for anything
 HEADER = struct.Struct("<III")
 GET_FEATURES = HEADER.pack(1, 1, 0)
+SET_VRING_ERR = HEADER.pack(14, 1, 8) + bytes(8)
+SET_BACKEND_REQ_FD = HEADER.pack(21, 1, 0)
 LINGER_S = 60
 
 
@@ -239,6 +241,42 @@ def test_what_a_refused_one_leaves_behind():
         assert following.ask().is_answered()
         expect(daemon.stop(), 0)
         assert time.monotonic() - began < LINGER_S / 2
+
+
+def test_decoys():
+    """What looks like librte_vhost's end of a new connection, because it was accepted at a socket of
+    the same name, and comes as descriptors of another front end's messages."""
+    with Daemon() as daemon, daemon.client() as client, contextlib.ExitStack() as stack:
+        for name in ("d", "e"):
+            client.ok("device.add", name=name, **DISK)
+        server = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        server.bind(daemon.path(f".{daemon.process.pid}.sock"))
+        server.listen()
+        own = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        own.connect(server.getsockname())
+        decoy = stack.enter_context(server.accept()[0])
+        front_end = stack.enter_context(FrontEnd(daemon, "d"))
+        socket.send_fds(front_end.sock, [SET_BACKEND_REQ_FD], [decoy.fileno()])  # it keeps this one
+        stop = threading.Event()
+        n_sent = 0
+
+        def send():
+            nonlocal n_sent
+            while not stop.is_set():
+                socket.send_fds(front_end.sock, [SET_VRING_ERR], [decoy.fileno()])
+                assert front_end.ask().is_answered()
+                n_sent += 1
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        try:
+            for _ in range(200):
+                with FrontEnd(daemon, "e") as other:
+                    assert other.ask().is_answered(), f"lost among {n_sent} decoys"
+        finally:
+            stop.set()
+            thread.join()
+        assert n_sent > 100, n_sent
 
 
 def lowest_free(daemon):
