@@ -108,8 +108,15 @@ static void close_run(struct job *job)
 
 static void close_done(struct job *job)
 {
+	struct visitor *v = container_of(job, struct visitor, job);
+	struct endpoint *ep = v->endpoint;
+
 	role_assert(&role_ctrl);
-	forget_visitor(container_of(job, struct visitor, job));
+	forget_visitor(v);
+	if (!ep)
+		return;
+	registry_remove_if_quiet(ep->device->registry, ep->device);
+	device_step_update(ep->device);
 }
 
 /* Whatever it has sent is closed with the socket, which may take as long as it likes. */
@@ -219,8 +226,17 @@ static void admit(struct admission *a, struct endpoint *ep, int sock) IN_CTRL
 
 static void knocked(struct admission *a, struct endpoint *ep) IN_CTRL
 {
-	int sock = accept4(ep->door.listener, NULL, NULL, SOCK_CLOEXEC);
+	int sock;
 
+	if (stray_fds_are_too_many(ep->closer)) {
+		log_limited(&ep->refusals, LOG_LEVEL_WARNING, ep->name,
+			    "front ends have to wait: %d descriptors or more that came from "
+			    "earlier ones are being closed",
+			    STRAY_FDS_MAX);
+		a->puts_off = true;
+		return;
+	}
+	sock = accept4(ep->door.listener, NULL, NULL, SOCK_CLOEXEC);
 	if (sock >= 0)
 		admit(a, ep, sock);
 	else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
@@ -239,14 +255,15 @@ void admission_on_ready(struct admission *a)
 
 bool admission_on_tick(struct admission *a)
 {
-	bool was_short = a->is_short;
+	bool again = a->is_short || a->puts_off;
 
+	a->puts_off = false;
 	if (a->offered && ++a->n_ticks >= OFFER_TICKS_MAX && take_back(a))
 		log_limited(&a->delays, LOG_LEVEL_WARNING, "daemon",
 			    "librte_vhost's event thread has not taken a front end for a second: "
 			    "offering it again");
 	offer_next(a);
-	return was_short;
+	return again;
 }
 
 struct conn *admission_on_answer(struct admission *a, struct visitor *v)

@@ -58,6 +58,7 @@ struct admission {
 	unsigned int n_ticks;    /* since then */
 	int carrier;             /* that brings it */
 	bool is_short;           /* of descriptors or memory; that was said */
+	bool puts_off;           /* front ends of some endpoint, until the next tick */
 	struct log_limit delays;
 };
 

@@ -67,24 +67,26 @@ void conn_close(struct conn *conn)
 }
 
 /* A socket may take its time to close: what is queued in it is closed, too. */
-static void close_run(struct job *job)
+static void close_run(struct cleanup *cleanup)
 {
-	struct conn *conn = container_of(job, struct conn, close_job);
+	struct conn *conn = container_of(cleanup, struct conn, cleanup);
 
 	close_fd(&conn->backend_fd);
 	close_fd(&conn->sock);
 }
 
-static void close_done(struct job *job)
+static void close_done(struct cleanup *cleanup)
 {
-	free(container_of(job, struct conn, close_job));
+	free(container_of(cleanup, struct conn, cleanup));
 }
 
 void conn_free(struct conn *conn, struct jobs *jobs)
 {
 	if (conn->map)
 		guest_map_put(conn->map, jobs);
-	job_start(jobs, &conn->close_job, "close a connection", close_run, close_done);
+	conn->cleanup = (struct cleanup){close_run, close_done, .n = 2}; /* two descriptors */
+	cleaner_count(conn->endpoint->closer, conn->cleanup.n, 0);
+	cleaner_add(conn->endpoint->closer, &conn->cleanup, jobs);
 }
 
 void conn_reply_base(struct conn *conn, uint16_t index, uint32_t base)

@@ -82,7 +82,7 @@ struct conn {
 	/* CTRL's */
 	int backend_fd;
 	bool config_changes;
-	struct job close_job;
+	struct cleanup cleanup;
 	bool closed;
 	unsigned int n_runs;
 	struct conn *next;

@@ -31,9 +31,11 @@ struct device *device_new(struct registry *registry, const struct device_spec *s
 		return NULL;
 	memset(dev, 0, sizeof(*dev));
 	dev->lanes = calloc(lcores_count(lcores), sizeof(*dev->lanes));
-	dev->endpoint.maps = guest_maps_new();
-	if (!dev->lanes || !dev->endpoint.maps) {
-		guest_maps_free(dev->endpoint.maps);
+	dev->endpoint.unmapper = cleaner_new("unmap");
+	dev->endpoint.closer = cleaner_new("close descriptors");
+	if (!dev->lanes || !dev->endpoint.unmapper || !dev->endpoint.closer) {
+		cleaner_free(dev->endpoint.unmapper);
+		cleaner_free(dev->endpoint.closer);
 		free(dev->lanes);
 		free(dev);
 		return NULL;
@@ -54,7 +56,8 @@ void device_free(struct device *dev)
 	CHECK(dev->state == DEVICE_GONE && !dev->runs && !dev->conn && !dev->closed_conns &&
 		      device_pin_is_idle(dev),
 	      "nothing is left of a device that is freed");
-	guest_maps_free(dev->endpoint.maps);
+	cleaner_free(dev->endpoint.unmapper);
+	cleaner_free(dev->endpoint.closer);
 	free(dev->lanes);
 	free(dev);
 }

@@ -65,7 +65,7 @@ static enum rte_vhost_msg_result on_message(int vid, void *ctx) IN_VHOST
 
 	/* No connection: it was hung up, and a new one has its place. */
 	if (!conn || !reads_replies(conn)) {
-		stray_fds_drop(msg, events);
+		stray_fds_drop(msg, conn ? conn->endpoint->closer : NULL, events);
 		msg->header.flags &= ~VHOST_MSG_NEED_REPLY;
 		return RTE_VHOST_MSG_RESULT_ERR;
 	}

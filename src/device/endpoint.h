@@ -43,7 +43,8 @@ struct endpoint {
 	struct device *device; /* CTRL's */
 	struct admission *admission;
 	struct door door;
-	struct guest_maps *maps;
+	struct cleaner *unmapper;    /* of its guests' memory */
+	struct cleaner *closer;      /* of its front ends' descriptors */
 	bool wants_maps;             /* CTRL is told of each with EVENT_MAP_SET */
 	struct conn *conn;           /* VHOST's: the front end connected now */
 	struct log_limit refusals;   /* CTRL's */

@@ -134,73 +134,21 @@ static const char *map_region(struct guest_map *map, unsigned int i,
 	return NULL;
 }
 
-struct guest_maps *guest_maps_new(void)
+static void unmap_run(struct cleanup *cleanup)
 {
-	struct guest_maps *maps = calloc(1, sizeof(*maps));
+	struct guest_map *map = container_of(cleanup, struct guest_map, cleanup);
 
-	if (!maps)
-		return NULL;
-	atomic_init(&maps->n_maps, 0);
-	atomic_init(&maps->n_bytes, 0);
-	return maps;
+	pinned_free(map->pinned);
+	unmap_all(map);
 }
 
-static void free_if_over(struct guest_maps *maps)
+static void unmap_done(struct cleanup *cleanup)
 {
-	if (maps->is_over && atomic_load_explicit(&maps->n_maps, memory_order_relaxed) == 0)
-		free(maps);
-}
-
-void guest_maps_free(struct guest_maps *maps)
-{
-	role_assert(&role_ctrl);
-	if (!maps)
-		return;
-	maps->is_over = true;
-	free_if_over(maps);
-}
-
-static void unmap_run(struct job *job)
-{
-	struct guest_maps *maps = container_of(job, struct guest_maps, job);
-
-	role_assert(&role_job);
-	for (struct guest_map *map = maps->unmapping; map; map = map->next) {
-		pinned_free(map->pinned);
-		unmap_all(map);
-	}
-}
-
-static void unmap_done(struct job *job);
-
-/* If there is something to be unmapped, and nobody does it. */
-static void unmap_more(struct guest_maps *maps, struct jobs *jobs) IN_CTRL
-{
-	if (maps->unmapping || !maps->waiting)
-		return;
-	maps->unmapping = maps->waiting;
-	maps->waiting = NULL;
-	job_start(jobs, &maps->job, "unmap", unmap_run, unmap_done);
-}
-
-static void unmap_done(struct job *job)
-{
-	struct guest_maps *maps = container_of(job, struct guest_maps, job);
-
-	while (maps->unmapping) {
-		struct guest_map *map = maps->unmapping;
-
-		maps->unmapping = map->next;
-		atomic_fetch_sub_explicit(&maps->n_maps, 1, memory_order_relaxed);
-		atomic_fetch_sub_explicit(&maps->n_bytes, map->n_bytes, memory_order_relaxed);
-		free(map);
-	}
-	unmap_more(maps, job->jobs);
-	free_if_over(maps);
+	free(container_of(cleanup, struct guest_map, cleanup));
 }
 
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				const struct guest_map *before, struct guest_maps *maps,
+				const struct guest_map *before, struct cleaner *unmapper,
 				const char **ret_fault)
 {
 	struct guest_map *map;
@@ -210,15 +158,16 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 		n_bytes += regions[i].size_bytes < LIVE_BYTES_MAX ? regions[i].size_bytes
 								  : LIVE_BYTES_MAX;
 	*ret_fault = "memory tables of more than 16 TiB, or more than 512, are in use";
-	if (atomic_load_explicit(&maps->n_maps, memory_order_relaxed) >= LIVE_MAPS_MAX ||
-	    atomic_load_explicit(&maps->n_bytes, memory_order_relaxed) + n_bytes > LIVE_BYTES_MAX)
+	if (atomic_load_explicit(&unmapper->n, memory_order_relaxed) >= LIVE_MAPS_MAX ||
+	    atomic_load_explicit(&unmapper->n_bytes, memory_order_relaxed) + n_bytes >
+		    LIVE_BYTES_MAX)
 		return NULL;
 	*ret_fault = "memory is short";
 	map = calloc(1, sizeof(*map));
 	if (!map)
 		return NULL;
-	map->maps = maps;
-	map->n_bytes = n_bytes;
+	map->unmapper = unmapper;
+	map->cleanup = (struct cleanup){unmap_run, unmap_done, .n = 1, .n_bytes = n_bytes};
 	atomic_init(&map->refs, 1);
 	msg_init(&map->drop_msg, EVENT_MAP_DROP);
 	msg_init(&map->set_msg, EVENT_MAP_SET);
@@ -231,8 +180,7 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	*ret_fault = guest_mem_check(&map->mem);
 	if (*ret_fault)
 		goto unmap;
-	atomic_fetch_add_explicit(&maps->n_maps, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&maps->n_bytes, n_bytes, memory_order_relaxed);
+	cleaner_count(unmapper, 1, n_bytes);
 	return map;
 
 unmap:
@@ -269,9 +217,7 @@ void guest_map_put(struct guest_map *map, struct jobs *jobs)
 {
 	if (atomic_fetch_sub_explicit(&map->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	map->next = map->maps->waiting;
-	map->maps->waiting = map;
-	unmap_more(map->maps, jobs);
+	cleaner_add(map->unmapper, &map->cleanup, jobs);
 }
 
 struct map_use *guest_map_use(struct guest_map *map)

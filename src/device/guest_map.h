@@ -14,23 +14,12 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#include "device/job.h"
+#include "device/cleaner.h"
 #include "engine/pinned.h"
 #include "engine/queue.h"
 #include "pure/guest_mem.h"
 
 struct conn;
-
-/** The maps of one endpoint that are there, and the unmapping of those that have been given up, one
- *  after the other: a front end that sends tables without end gets no more threads for it. */
-struct guest_maps {
-	atomic_uint n_maps; /* VHOST adds, CTRL subtracts when they have been unmapped */
-	_Atomic uint64_t n_bytes;
-	struct job job;
-	struct guest_map *waiting;   /* CTRL's: to be unmapped */
-	struct guest_map *unmapping; /* the job's, while there are any */
-	bool is_over;                /* CTRL's: goes with its last map */
-};
 
 /** Part of a file, mapped: in all tables that name it. */
 struct mapping {
@@ -49,9 +38,8 @@ struct guest_map {
 	struct guest_mem mem; /* host addresses are inside the mappings */
 	struct mapping *mappings[GUEST_MEM_REGIONS_MAX];
 	atomic_uint refs;
-	struct guest_maps *maps;
-	struct guest_map *next; /* in maps->waiting or maps->unmapping */
-	uint64_t n_bytes;       /* of all regions */
+	struct cleaner *unmapper;
+	struct cleanup cleanup; /* n_bytes: of all regions */
 	struct msg drop_msg;    /* EVENT_MAP_DROP */
 	struct msg set_msg;     /* EVENT_MAP_SET, with a reference; not for each disk */
 	struct conn *conn;      /* for set_msg */
@@ -67,16 +55,11 @@ struct guest_map_region {
 	int fd; /* the caller's */
 };
 
-/** NULL when memory is short. */
-struct guest_maps *guest_maps_new(void);
-
-/** There will be no more; those that are left are unmapped, then it is freed. May be NULL. */
-void guest_maps_free(struct guest_maps *maps) IN_CTRL;
-
 /** Maps the regions, but for those that `before` has as well (the connection's, or NULL); one
- *  reference, the connection's. NULL with *ret_fault saying what is wrong. */
+ *  reference, the connection's. The endpoint's unmapper counts it until it has been unmapped. NULL
+ *  with *ret_fault saying what is wrong. */
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
-				const struct guest_map *before, struct guest_maps *maps,
+				const struct guest_map *before, struct cleaner *unmapper,
 				const char **ret_fault) IN_VHOST;
 
 /** One more reference. */

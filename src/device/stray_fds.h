@@ -6,19 +6,27 @@
 #ifndef DEVICE_STRAY_FDS_H
 #define DEVICE_STRAY_FDS_H
 
-#include "device/job.h"
+#include "device/cleaner.h"
 #include "device/vhost_msg.h"
 
+/** Of an endpoint, waiting to be closed: then it is cut off, and nobody let in. */
+#define STRAY_FDS_MAX 256
+
 struct stray_fds {
-	struct msg msg; /* EVENT_STRAY_FDS */
-	struct job job;
+	struct msg msg;          /* EVENT_STRAY_FDS */
+	struct cleaner *cleaner; /* NULL: one of its own */
+	struct cleanup cleanup;
 	int fds[VHOST_MSG_FDS_MAX];
 };
 
-/** Takes all descriptors that are left in the message and has them closed. */
-void stray_fds_drop(struct vu_msg *msg, struct mbox *events) IN_VHOST;
+/** Takes all descriptors that are left in the message and has them closed, in turn with others that
+ *  `closer` has; NULL: without. */
+void stray_fds_drop(struct vu_msg *msg, struct cleaner *closer, struct mbox *events) IN_VHOST;
 
-/** Has one descriptor closed; -1 is none. */
+/** Do so many wait that no more are to come? Any thread. */
+bool stray_fds_are_too_many(const struct cleaner *closer);
+
+/** Has one descriptor closed, which waits for no other; -1 is none. */
 void stray_fd_close(int fd, struct jobs *jobs) IN_CTRL;
 
 /** EVENT_STRAY_FDS. */

@@ -98,7 +98,7 @@ static enum handled on_set_mem_table(struct conn *conn, struct vu_msg *msg) IN_V
 			m->regions[i].uva, m->regions[i].mmap_offset,
 			msg->fds[i],
 		};
-	map = guest_map_new(regions, m->n_regions, conn->map, conn->endpoint->maps, &fault);
+	map = guest_map_new(regions, m->n_regions, conn->map, conn->endpoint->unmapper, &fault);
 	if (!map) {
 		complain(conn, "SET_MEM_TABLE: %s", fault);
 		return HANDLED_ERROR;
@@ -424,7 +424,11 @@ enum handled conn_handle(struct conn *conn, struct vu_msg *msg)
 	for (int i = 0; i < msg->n_fds && i < VHOST_MSG_FDS_MAX; i++)
 		fcntl(msg->fds[i], F_SETFD, FD_CLOEXEC);
 	result = check_and_handle(conn, msg);
-	stray_fds_drop(msg, conn->endpoint->events);
+	stray_fds_drop(msg, conn->endpoint->closer, conn->endpoint->events);
+	if (stray_fds_are_too_many(conn->endpoint->closer)) {
+		complain(conn, "more than %d descriptors, which wait to be closed", STRAY_FDS_MAX);
+		result = HANDLED_ERROR;
+	}
 	if (!acked)
 		msg->header.flags &= ~VHOST_MSG_NEED_REPLY;
 	return result;

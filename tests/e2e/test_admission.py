@@ -279,6 +279,43 @@ def test_decoys():
         assert n_sent > 100, n_sent
 
 
+def send_until_cut_off(front_end, fd):
+    """Descriptors with messages that take one. Returns how many were sent."""
+    for n in range(100000):
+        try:
+            socket.send_fds(front_end.sock, [SET_VRING_ERR], [fd])
+        except (BrokenPipeError, ConnectionResetError):
+            return n
+    raise AssertionError("it may send descriptors without end")
+
+
+def test_descriptors_without_end():
+    """The first takes a minute to close, and many follow: they cost their front end its connection,
+    and nobody else anything, until it has been closed."""
+    with Daemon() as daemon, daemon.client() as client, contextlib.ExitStack() as stack:
+        for name in ("d", "e"):
+            client.ok("device.add", name=name, **DISK)
+        lingering = stack.enter_context(Lingering())
+        with FrontEnd(daemon, "d") as front_end:
+            assert front_end.ask().is_answered()
+            pause(daemon)
+            socket.send_fds(front_end.sock, [SET_VRING_ERR], [lingering.sock.fileno()])
+            lingering.leave()
+            daemon.signal(signal.SIGCONT)
+            n_sent = send_until_cut_off(front_end, 0)
+            assert n_sent > 100, n_sent
+        with FrontEnd(daemon, "e") as other:
+            assert other.ask().is_answered()
+        following = stack.enter_context(FrontEnd(daemon, "d"))
+        assert following.ask().is_kept_waiting(1.5)
+        jobs = [name for name, _ in threads_of(daemon) if name == "vhostd-job"]
+        expect(len(jobs), 1, "threads that close")
+        assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) < 1000
+        daemon.wait_log("d: warning: front ends have to wait")
+        lingering.peer.close()
+        assert following.is_answered()
+
+
 def lowest_free(daemon):
     used = set(os.listdir(f"/proc/{daemon.process.pid}/fd"))
     return next(number for number in range(len(used) + 1) if str(number) not in used)
