@@ -15,8 +15,8 @@
 
 struct spell {
 	int64_t begin_ns;
-	size_t piece_bytes;
-	size_t page_bytes;
+	size_t piece_bytes_min;
+	size_t piece_bytes; /* the next one */
 };
 
 static int64_t now_ns(void)
@@ -37,7 +37,7 @@ static void next_piece(struct spell *spell, int64_t began_ns)
 	int64_t ns = now_ns();
 
 	if (ns - began_ns > QUICK_NS)
-		spell->piece_bytes = at_least(PIECE_BYTES_MIN, spell->page_bytes);
+		spell->piece_bytes = spell->piece_bytes_min;
 	else if (spell->piece_bytes < PIECE_BYTES_MAX)
 		spell->piece_bytes *= 2;
 	if (ns - spell->begin_ns <= SPELL_NS)
@@ -62,8 +62,9 @@ static void empty(char *addr, size_t n_bytes, struct spell *spell)
 
 void unmap_in_pieces(void *addr, size_t n_bytes, size_t page_bytes)
 {
-	struct spell spell = {now_ns(), at_least(PIECE_BYTES_MIN, page_bytes), page_bytes};
+	size_t piece = at_least(PIECE_BYTES_MIN, page_bytes);
 	size_t chunk = at_least(CHUNK_BYTES, page_bytes);
+	struct spell spell = {now_ns(), piece, piece};
 
 	for (char *at = addr; n_bytes > 0; at += chunk) {
 		size_t n = n_bytes < chunk ? n_bytes : chunk;

@@ -184,8 +184,8 @@ uint64_t file_device_limit(const struct file_store *s, const char *name)
 	return n > 0 ? strtoull(text, NULL, 10) : 0;
 }
 
-/* A limit of the device's in whole granules, as long as it is none that we can't keep; 0: it has
- * no such operation. */
+/* The device's longest range of an operation, in whole granules, and no longer than anybody's; 0:
+ * it has no such operation. */
 static uint64_t find_range_limit(const struct file_store *s, const char *name, uint32_t granule)
 {
 	uint64_t max_bytes = file_device_limit(s, name);

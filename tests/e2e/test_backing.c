@@ -14,8 +14,6 @@
 
 #include "td_loop.h"
 
-#define CONFIG_BYTES 57 /* up to write_zeroes_may_unmap */
-
 /* Waits until the store is said to be so; the size that is told with it. */
 static int64_t wait_for_state(const struct bk_rig *r, const char *state)
 {
@@ -252,6 +250,15 @@ static void shrink_device(struct bk_rig *r, uint64_t n_bytes)
 	FX_OK(td_loop_resize(r->loop_fd));
 }
 
+static void make_device(struct bk_rig *r, char ret_path[TD_PATH_MAX])
+{
+	bk_make_file(r, td_tmpdir());
+	r->loop_fd = td_loop_open(r->path, ret_path, TD_PATH_MAX);
+	if (r->loop_fd == -ENODEV)
+		skip();
+	FX_ASSERT(r->loop_fd >= 0, "a loop device: %d", r->loop_fd);
+}
+
 static void a_device_shrinks_and_goes(void **state)
 {
 	struct bk_rig *r = bk_rig_new();
@@ -259,11 +266,7 @@ static void a_device_shrinks_and_goes(void **state)
 	struct vfe_io *io;
 
 	(void)state;
-	bk_make_file(r, td_tmpdir());
-	r->loop_fd = td_loop_open(r->path, device, sizeof(device));
-	if (r->loop_fd == -ENODEV)
-		skip();
-	FX_ASSERT(r->loop_fd >= 0, "a loop device: %d", r->loop_fd);
+	make_device(r, device);
 	io = bk_serve(r, device);
 	fx_serves(io, 0);
 	shrink_device(r, 8 * BK_MIB);
@@ -302,16 +305,12 @@ static void limits_are_the_device_s(void **state)
 	char device[TD_PATH_MAX];
 
 	(void)state;
-	bk_make_file(r, td_tmpdir());
-	r->loop_fd = td_loop_open(r->path, device, sizeof(device));
-	if (r->loop_fd == -ENODEV)
-		skip();
-	FX_ASSERT(r->loop_fd >= 0, "a loop device: %d", r->loop_fd);
+	make_device(r, device);
 	set_discard_max(device, BK_MIB + 4096);
 	io = bk_serve(r, device);
 	set_discard_max(device, UINT32_MAX & ~4095u); /* as much as the next user of it may set */
 	memset(&config, 0, sizeof(config));
-	FX_OK(vfe_blk_get_config(io->blk, &config, CONFIG_BYTES));
+	FX_OK(vfe_blk_get_config(io->blk, &config, VFE_BLK_CONFIG_BYTES));
 	FX_ASSERT(config.max_discard_sectors == (BK_MIB + 4096) / 512, "%u",
 		  config.max_discard_sectors);
 	FX_ASSERT(config.discard_sector_alignment == 4096 / 512, "%u",

@@ -15,7 +15,6 @@
 #define UNMAP        VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP
 
 #define DISK_SECTORS ((64u << 20) / 512)
-#define CONFIG_BYTES 57 /* up to write_zeroes_may_unmap */
 
 static uint64_t file_blocks(const struct td_disk *disk)
 {
@@ -32,7 +31,7 @@ static struct vfe_io *open_disk(struct virtio_blk_config *ret_config)
 	FX_ASSERT(vfe_blk_has(io->blk, VIRTIO_BLK_F_DISCARD), "no DISCARD feature");
 	FX_ASSERT(vfe_blk_has(io->blk, VIRTIO_BLK_F_WRITE_ZEROES), "no WRITE_ZEROES feature");
 	memset(ret_config, 0, sizeof(*ret_config));
-	FX_OK(vfe_blk_get_config(io->blk, ret_config, CONFIG_BYTES));
+	FX_OK(vfe_blk_get_config(io->blk, ret_config, VFE_BLK_CONFIG_BYTES));
 	return io;
 }
 

@@ -123,6 +123,8 @@ void vfe_blk_ring_addr(const struct vfe_blk *blk, uint16_t q, struct vhost_vring
 /* Send the memory table again, as it is or as `mem` has it (same bytes at the same GPAs). */
 int vfe_blk_set_mem_table(struct vfe_blk *blk, const struct vfe_mem *mem);
 
+#define VFE_BLK_CONFIG_BYTES 57 /* up to write_zeroes_may_unmap, 5.2.4 */
+
 /* The first `n_bytes` of the configuration space. */
 int vfe_blk_get_config(struct vfe_blk *blk, void *ret_config, uint32_t n_bytes);
 int vfe_blk_set_wce(struct vfe_blk *blk, uint8_t wce);

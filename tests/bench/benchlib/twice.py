@@ -65,8 +65,9 @@ def measure(options):
     backend = Vhostd(options.build, lcores=BOTH)
     try:
         size = SIZE_MIB << 20
-        backend.add("one", "memory", size, poll="adaptive", coalesce_us=COALESCE_US, lcores=str(LCORE_CPU))
-        backend.add("two", "memory", size, poll="adaptive", coalesce_us=COALESCE_US, queues=2)
+        how = {"poll": "adaptive", "coalesce_us": COALESCE_US}
+        backend.add("one", "memory", size, lcores=str(LCORE_CPU), **how)
+        backend.add("two", "memory", size, queues=2, **how)
         for disk in "one", "two":
             write_all(options.build, backend.socket(disk), size)
         return [medians(mib, [one_round(options, backend, mib) for _ in range(options.rounds)])
@@ -88,7 +89,8 @@ def cells(row):
 def describe(rows):
     return (f"One disk in memory, reads of {BLOCK_KIB} KiB, {DEPTH} for each virtqueue; one "
             "virtqueue on one lcore, and two on two. The front end sleeps until it is interrupted, "
-            f"{COALESCE_US} us late at most, and shares the lcores' CPUs:\n\n" + markdown(HEAD, [cells(row) for row in rows]))
+            f"{COALESCE_US} us late at most, and shares the lcores' CPUs:\n\n" +
+            markdown(HEAD, [cells(row) for row in rows]))
 
 
 def targets(rows):
