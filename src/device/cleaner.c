@@ -61,6 +61,7 @@ static void done(struct job *job)
 {
 	struct cleaner *cleaner = container_of(job, struct cleaner, job);
 
+	role_assert(&role_ctrl);
 	while (cleaner->doing) {
 		struct cleanup *c = cleaner->doing;
 

@@ -186,7 +186,8 @@ uint64_t file_device_limit(const struct file_store *s, const char *name)
 
 /* The device's longest range of an operation, in whole granules, and no longer than anybody's; 0:
  * it has no such operation. */
-static uint64_t find_range_limit(const struct file_store *s, const char *name, uint32_t granule)
+static uint64_t find_range_limit(const struct file_store *s, const char *name,
+				 uint32_t granule) IN_JOB
 {
 	uint64_t max_bytes = file_device_limit(s, name);
 
@@ -196,7 +197,7 @@ static uint64_t find_range_limit(const struct file_store *s, const char *name, u
 }
 
 /* Zeroes the kernel writes where the device has no operation for it: any number at a time. */
-static void find_device_caps(const struct file_store *s, struct store_caps *caps)
+static void find_device_caps(const struct file_store *s, struct store_caps *caps) IN_JOB
 {
 	uint32_t granule = (uint32_t)file_device_limit(s, "discard_granularity");
 	uint64_t zeroes = find_range_limit(s, "write_zeroes_max_bytes", granule);
