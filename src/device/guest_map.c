@@ -138,6 +138,7 @@ static void unmap_run(struct cleanup *cleanup)
 {
 	struct guest_map *map = container_of(cleanup, struct guest_map, cleanup);
 
+	role_assert(&role_job);
 	pinned_free(map->pinned);
 	unmap_all(map);
 }
