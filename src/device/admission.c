@@ -17,7 +17,7 @@
 #include "device/registry_impl.h"
 #include "device/stray_fds.h"
 
-/* How long the event thread waits for the rest of a message, or for room to write a reply. */
+/* How long the event thread would wait for room to write a reply, where endpoint.c let it. */
 #define PEER_TIMEOUT_US 100000
 
 #define READY_AT_ONCE 8
@@ -180,12 +180,10 @@ static bool take_back(struct admission *a)
 	return true;
 }
 
-/* A peer that sends half a message, or reads no reply, must not hold up the event thread. */
 static void limit_waiting(int sock)
 {
 	const struct timeval limit = {.tv_usec = PEER_TIMEOUT_US};
 
-	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 

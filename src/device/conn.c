@@ -39,6 +39,7 @@ struct conn *conn_new(struct endpoint *endpoint, int sock)
 	conn->uid = peer.uid;
 	conn->backend_fd = -1;
 	msg_init(&conn->closed_msg, EVENT_CONN_CLOSED);
+	msg_init(&conn->gone_msg, EVENT_CONN_GONE);
 	for (unsigned int i = 0; i < VHOSTD_QUEUES_MAX; i++) {
 		conn->rings[i].call_fd = -1;
 		conn->rings[i].kick_fd = -1;
@@ -63,6 +64,7 @@ void conn_close(struct conn *conn)
 		close_fd(&conn->rings[i].call_fd);
 		close_fd(&conn->rings[i].kick_fd);
 	}
+	conn_drop_message(conn);
 	mbox_send(conn->endpoint->events, &conn->closed_msg);
 }
 

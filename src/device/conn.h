@@ -14,12 +14,12 @@
 
 #include "base/log.h"
 #include "device/guest_map.h"
+#include "device/vhost_msg.h"
 #include "engine/queue.h"
 #include "vhostd/limits.h"
 
 struct conn;
 struct endpoint;
-struct vu_msg;
 
 /** One ring as the front end has set it up so far. VHOST's. */
 struct ring {
@@ -65,25 +65,37 @@ struct backend_fd {
 	bool config_changes; /* the front end wants to hear of them */
 };
 
+/** A message as far as it has come. */
+struct incoming {
+	struct vu_msg msg;
+	uint32_t n_bytes; /* of the header and the payload */
+};
+
 struct conn {
 	struct endpoint *endpoint;
-	int sock; /* librte_vhost has a dup of it */
-	int vid;  /* what librte_vhost calls it */
+	int sock; /* librte_vhost has a dup of it, which is never the last one: see conn_free() */
 	pid_t pid;
 	uid_t uid;
 	struct msg closed_msg;
+	struct msg gone_msg;
 	/* VHOST's until closed */
+	struct incoming in;
 	uint64_t features;
 	_Atomic uint64_t features_view; /* for CTRL */
 	uint64_t protocol_features;
 	struct guest_map *map;
 	struct ring rings[VHOSTD_QUEUES_MAX];
 	bool has_backend_fd; /* it has sent one */
+	/* VHOST's until gone */
+	int vid;      /* what librte_vhost calls it */
+	int rte_sock; /* librte_vhost's dup */
+	bool left;    /* it is closed, and another may have its place */
 	/* CTRL's */
 	int backend_fd;
 	bool config_changes;
 	struct cleanup cleanup;
 	bool closed;
+	bool gone; /* librte_vhost has closed its dup */
 	unsigned int n_runs;
 	struct conn *next;
 };
@@ -97,7 +109,8 @@ bool conn_has_hung_up(const struct conn *conn);
 /** The socket has gone: closes what VHOST has of it and hands it to CTRL. */
 void conn_close(struct conn *conn) IN_VHOST;
 
-/** When it is closed and its last run has ended. */
+/** When it is closed and gone, and its last run has ended: what is queued in the socket goes with
+ *  the last descriptor, which may take long, and is a JOB's. */
 void conn_free(struct conn *conn, struct jobs *jobs) IN_CTRL;
 
 /** Answers a GET_VRING_BASE that waited for a queue to drain. */
@@ -131,6 +144,26 @@ void conn_ring_set_enabled(struct conn *conn, uint16_t index, bool enabled) IN_V
 /** Replaces the memory, also under running rings: in-flight requests end in the old map. False
  *  when memory is short. */
 bool conn_set_map(struct conn *conn, struct guest_map *map) IN_VHOST;
+
+enum received {
+	RECEIVED_PART,  /* of a message; the rest may follow */
+	RECEIVED_WHOLE, /* conn_take_message() has it */
+	RECEIVED_END,   /* the front end has hung up, or is to be hung up on */
+};
+
+/** Receives from the socket, up to the end of a message, and doesn't wait. */
+enum received conn_receive(struct conn *conn) IN_VHOST;
+
+/** The message that has come as a whole, its descriptors with it; false: none has. */
+bool conn_take_message(struct conn *conn, struct vu_msg *ret_msg) IN_VHOST;
+
+/** Closes the descriptors of what has come of the next one. */
+void conn_drop_message(struct conn *conn) IN_VHOST;
+
+/** Tells people, at a bounded rate, what is wrong with the front end. */
+#define conn_complain(conn, fmt, ...)                                                              \
+	log_limited(&(conn)->endpoint->complaints, LOG_LEVEL_WARNING, (conn)->endpoint->name,      \
+		    "front end (pid %d): " fmt, (conn)->pid, ##__VA_ARGS__)
 
 enum handled { HANDLED_OK, HANDLED_REPLY, HANDLED_ERROR };
 

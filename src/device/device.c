@@ -122,7 +122,7 @@ static void free_conn_if_done(struct device *dev, struct conn *conn) IN_CTRL
 {
 	struct conn **link = &dev->closed_conns;
 
-	if (!conn->closed || conn->n_runs)
+	if (!conn->gone || conn->n_runs)
 		return;
 	while (*link != conn)
 		link = &(*link)->next;
@@ -170,6 +170,11 @@ void device_on_conn_closed(struct device *dev, struct conn *conn)
 	dev->closed_conns = conn;
 	device_event(dev, DEVICE_EV_DISCONNECTED);
 	device_pin_end(dev);
+}
+
+void device_on_conn_gone(struct device *dev, struct conn *conn)
+{
+	conn->gone = true;
 	free_conn_if_done(dev, conn);
 }
 

@@ -63,7 +63,7 @@ struct device {
 	enum poll_mode poll;
 	uint32_t poll_idle_us;
 	struct conn *conn;         /* the open connection; NULL without one */
-	struct conn *closed_conns; /* closed, with runs that have not ended */
+	struct conn *closed_conns; /* closed, with runs that have not ended, or not gone */
 	unsigned int n_opened;     /* connections so far */
 	struct ring_run *runs;     /* oldest first */
 	unsigned int n_attached;   /* runs of `conn` that are attached */
@@ -124,6 +124,7 @@ static inline bool run_is_served(const struct ring_run *run)
 /* The events of its connections and runs. */
 void device_on_conn_opened(struct device *dev, struct conn *conn) IN_CTRL;
 void device_on_conn_closed(struct device *dev, struct conn *conn) IN_CTRL;
+void device_on_conn_gone(struct device *dev, struct conn *conn) IN_CTRL;
 void device_on_run_start(struct device *dev, struct ring_run *run) IN_CTRL;
 void device_on_run_stop(struct device *dev, struct ring_run *run) IN_CTRL;
 void device_on_run_drained(struct device *dev, struct ring_run *run) IN_CTRL;

@@ -147,6 +147,10 @@ void device_step_describe(const struct device *dev, char *buf, size_t size)
 			snprintf(buf, size,
 				 "the event thread, which takes the connection of pid %d",
 				 dev->endpoint.door.visitor->pid);
+		else if (dev->closed_conns)
+			snprintf(buf, size,
+				 "the event thread, which closes the connection of pid %d",
+				 dev->closed_conns->pid);
 		else if (dev->endpoint.door.state == DOOR_SHUT)
 			snprintf(buf, size, "the socket's file to be removed");
 		else

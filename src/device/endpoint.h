@@ -54,8 +54,7 @@ struct endpoint {
 
 /** Starts librte_vhost's event thread, which serves who is admitted. Once, before any other call.
  * 0, or -1 with *err set. */
-int endpoints_init(const char *socket_dir, struct admission *admission, struct mbox *events,
-		   struct error *err);
+int endpoints_init(const char *socket_dir, struct admission *admission, struct error *err);
 
 /** Ends what librte_vhost listens on. */
 void endpoints_fini(void) IN_JOB;

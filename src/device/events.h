@@ -11,6 +11,7 @@
 enum device_event_msg {
 	EVENT_VISITOR = ENGINE_EVENTS_END, /* a struct visitor: connected, or refused */
 	EVENT_CONN_CLOSED, /* conn->closed_msg: the connection is CTRL's from here on */
+	EVENT_CONN_GONE,   /* conn->gone_msg, after that: librte_vhost has let go of it */
 	EVENT_BACKEND_FD,  /* a struct backend_fd */
 	EVENT_RUN_START,   /* ring_run->start_msg */
 	EVENT_RUN_STOP,    /* ring_run->stop_msg: the run is CTRL's from here on */

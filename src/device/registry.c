@@ -41,7 +41,7 @@ int registry_new(const struct registry_params *params, struct registry **ret_reg
 	r->jobs.events = params->events;
 	if (admission_init(&r->admission, &r->jobs, err))
 		goto free_registry;
-	if (endpoints_init(r->socket_dir, &r->admission, params->events, err))
+	if (endpoints_init(r->socket_dir, &r->admission, err))
 		goto fini_admission;
 	*ret_registry = r;
 	return 0;

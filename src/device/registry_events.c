@@ -114,6 +114,11 @@ static struct device *handle_event(struct registry *r, struct msg *msg) IN_CTRL
 		dev = conn->endpoint->device;
 		device_on_conn_closed(dev, conn);
 		return dev;
+	case EVENT_CONN_GONE:
+		conn = container_of(msg, struct conn, gone_msg);
+		dev = conn->endpoint->device;
+		device_on_conn_gone(dev, conn);
+		return dev;
 	case EVENT_BACKEND_FD:
 		conn_take_backend_fd(container_of(msg, struct backend_fd, msg));
 		return NULL;

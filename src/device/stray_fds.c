@@ -2,6 +2,7 @@
 #include "device/stray_fds.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "device/events.h"
@@ -34,26 +35,40 @@ static void add(struct stray_fds *stray, int fd)
 	stray->fds[stray->cleanup.n++] = fd;
 }
 
-void stray_fds_drop(struct vu_msg *msg, struct cleaner *closer, struct mbox *events)
+static void send(struct stray_fds *stray, struct cleaner *closer, struct mbox *events)
+{
+	stray->cleaner = closer;
+	cleaner_count(closer, stray->cleanup.n, 0);
+	msg_init(&stray->msg, EVENT_STRAY_FDS);
+	mbox_send(events, &stray->msg);
+}
+
+void stray_fds_drop(const int *fds, int n, struct cleaner *closer, struct mbox *events)
 {
 	struct stray_fds *stray = NULL;
 
-	for (int i = 0; i < msg->n_fds && i < VHOST_MSG_FDS_MAX; i++) {
-		if (msg->fds[i] < 0)
+	for (int i = 0; i < n; i++) {
+		if (fds[i] < 0)
 			continue;
 		if (!stray)
 			stray = new_stray();
-		add(stray, msg->fds[i]);
-		msg->fds[i] = -1;
+		add(stray, fds[i]);
+		if (stray->cleanup.n < ARRAY_LEN(stray->fds))
+			continue;
+		send(stray, closer, events);
+		stray = NULL;
 	}
+	if (stray)
+		send(stray, closer, events);
+}
+
+void stray_fds_drop_left(struct vu_msg *msg, struct cleaner *closer, struct mbox *events)
+{
+	int fds[VHOST_MSG_FDS_MAX];
+
+	memcpy(fds, msg->fds, sizeof(fds)); /* they are not aligned there */
+	stray_fds_drop(fds, msg->n_fds, closer, events);
 	msg->n_fds = 0;
-	if (!stray)
-		return;
-	stray->cleaner = closer;
-	if (closer)
-		cleaner_count(closer, stray->cleanup.n, 0);
-	msg_init(&stray->msg, EVENT_STRAY_FDS);
-	mbox_send(events, &stray->msg);
 }
 
 bool stray_fds_are_too_many(const struct cleaner *closer)
@@ -73,10 +88,7 @@ static void close_apart(struct stray_fds *stray, struct jobs *jobs) IN_CTRL
 
 void stray_fds_close(struct stray_fds *stray, struct jobs *jobs)
 {
-	if (stray->cleaner)
-		cleaner_add(stray->cleaner, &stray->cleanup, jobs);
-	else
-		close_apart(stray, jobs);
+	cleaner_add(stray->cleaner, &stray->cleanup, jobs);
 }
 
 void stray_fd_close(int fd, struct jobs *jobs)

@@ -13,15 +13,17 @@
 #define STRAY_FDS_MAX 256
 
 struct stray_fds {
-	struct msg msg;          /* EVENT_STRAY_FDS */
-	struct cleaner *cleaner; /* NULL: one of its own */
+	struct msg msg; /* EVENT_STRAY_FDS */
+	struct cleaner *cleaner;
 	struct cleanup cleanup;
 	int fds[VHOST_MSG_FDS_MAX];
 };
 
-/** Takes all descriptors that are left in the message and has them closed, in turn with others that
- *  `closer` has; NULL: without. */
-void stray_fds_drop(struct vu_msg *msg, struct cleaner *closer, struct mbox *events) IN_VHOST;
+/** Has descriptors closed, in turn with others that `closer` has; -1 is none. */
+void stray_fds_drop(const int *fds, int n, struct cleaner *closer, struct mbox *events) IN_VHOST;
+
+/** The same for those that are left in the message. */
+void stray_fds_drop_left(struct vu_msg *msg, struct cleaner *closer, struct mbox *events) IN_VHOST;
 
 /** Do so many wait that no more are to come? Any thread. */
 bool stray_fds_are_too_many(const struct cleaner *closer);

@@ -4,7 +4,6 @@
  * types". The front end is not trusted: sizes, indices and descriptors are checked here, and a bad
  * message costs its sender the connection (or an error reply where it asked for one).
  */
-#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +14,6 @@
 #include "device/endpoint.h"
 #include "device/events.h"
 #include "device/stray_fds.h"
-#include "device/vhost_msg.h"
 
 #include <stdlib.h>
 
@@ -24,10 +22,6 @@
 #define PROTOCOL_FEATURES                                                                          \
 	(BIT(VHOST_PROTOCOL_MQ) | BIT(VHOST_PROTOCOL_REPLY_ACK) |                                  \
 	 BIT(VHOST_PROTOCOL_BACKEND_REQ) | BIT(VHOST_PROTOCOL_CONFIG))
-
-#define complain(conn, fmt, ...)                                                                   \
-	log_limited(&(conn)->endpoint->complaints, LOG_LEVEL_WARNING, (conn)->endpoint->name,      \
-		    "front end (pid %d): " fmt, (conn)->pid, ##__VA_ARGS__)
 
 static enum handled reply_u64(struct vu_msg *msg, uint64_t value)
 {
@@ -54,8 +48,8 @@ static enum handled on_set_features(struct conn *conn, struct vu_msg *msg)
 	uint64_t unknown = msg->payload.u64 & ~conn->endpoint->features;
 
 	if (unknown) {
-		complain(conn, "SET_FEATURES with bits that were not offered: 0x%llx",
-			 (unsigned long long)unknown);
+		conn_complain(conn, "SET_FEATURES with bits that were not offered: 0x%llx",
+			      (unsigned long long)unknown);
 		return HANDLED_ERROR;
 	}
 	conn->features = msg->payload.u64;
@@ -86,10 +80,10 @@ static enum handled on_set_mem_table(struct conn *conn, struct vu_msg *msg) IN_V
 	if (msg->header.size < 8 || m->n_regions > GUEST_MEM_REGIONS_MAX ||
 	    msg->header.size < 8 + m->n_regions * sizeof(m->regions[0]) ||
 	    msg->n_fds != (int)m->n_regions) {
-		complain(conn,
-			 "SET_MEM_TABLE of %u bytes, %u regions, %d descriptors; at most %u "
-			 "regions, with a descriptor each",
-			 msg->header.size, m->n_regions, msg->n_fds, GUEST_MEM_REGIONS_MAX);
+		conn_complain(conn,
+			      "SET_MEM_TABLE of %u bytes, %u regions, %d descriptors; at most %u "
+			      "regions, with a descriptor each",
+			      msg->header.size, m->n_regions, msg->n_fds, GUEST_MEM_REGIONS_MAX);
 		return HANDLED_ERROR;
 	}
 	for (uint32_t i = 0; i < m->n_regions; i++)
@@ -100,7 +94,7 @@ static enum handled on_set_mem_table(struct conn *conn, struct vu_msg *msg) IN_V
 		};
 	map = guest_map_new(regions, m->n_regions, conn->map, conn->endpoint->unmapper, &fault);
 	if (!map) {
-		complain(conn, "SET_MEM_TABLE: %s", fault);
+		conn_complain(conn, "SET_MEM_TABLE: %s", fault);
 		return HANDLED_ERROR;
 	}
 	if (!conn_set_map(conn, map)) {
@@ -118,8 +112,9 @@ static struct ring *ring_at_rest(struct conn *conn, uint32_t index, const char *
 {
 	if (!conn->rings[index].run)
 		return &conn->rings[index];
-	complain(conn, "%s of virtqueue %u, which is running: stop it with GET_VRING_BASE first",
-		 what, index);
+	conn_complain(conn,
+		      "%s of virtqueue %u, which is running: stop it with GET_VRING_BASE first",
+		      what, index);
 	return NULL;
 }
 
@@ -141,8 +136,8 @@ static enum handled on_set_vring_num(struct conn *conn, struct vu_msg *msg) IN_V
 	if (!ring)
 		return HANDLED_ERROR;
 	if (!virtq_size_ok(is_packed(conn), num)) {
-		complain(conn, "SET_VRING_NUM of virtqueue %u: %u; %s up to %u", index, num,
-			 is_packed(conn) ? "1" : "a power of two", VRING_SIZE_MAX);
+		conn_complain(conn, "SET_VRING_NUM of virtqueue %u: %u; %s up to %u", index, num,
+			      is_packed(conn) ? "1" : "a power of two", VRING_SIZE_MAX);
 		return HANDLED_ERROR;
 	}
 	ring->size = (uint16_t)num;
@@ -172,8 +167,8 @@ static enum handled on_set_vring_base(struct conn *conn, struct vu_msg *msg)
 	if (!ring)
 		return HANDLED_ERROR;
 	if (!is_packed(conn) && num > UINT16_MAX) {
-		complain(conn, "SET_VRING_BASE of virtqueue %u: %u; an index of 16 bits", index,
-			 num);
+		conn_complain(conn, "SET_VRING_BASE of virtqueue %u: %u; an index of 16 bits",
+			      index, num);
 		return HANDLED_ERROR;
 	}
 	ring->base = num;
@@ -217,7 +212,7 @@ static bool ring_fd(struct conn *conn, struct vu_msg *msg, const char *what, int
 		*ret_fd = fd;
 		return true;
 	}
-	complain(conn, "%s wants %s", what, none ? "no descriptor" : "an eventfd");
+	conn_complain(conn, "%s wants %s", what, none ? "no descriptor" : "an eventfd");
 	msg->fds[0] = fd;
 	return false;
 }
@@ -260,8 +255,8 @@ static enum handled on_set_protocol_features(struct conn *conn, struct vu_msg *m
 	uint64_t unknown = msg->payload.u64 & ~PROTOCOL_FEATURES;
 
 	if (unknown) {
-		complain(conn, "SET_PROTOCOL_FEATURES with bits that were not offered: 0x%llx",
-			 (unsigned long long)unknown);
+		conn_complain(conn, "SET_PROTOCOL_FEATURES with bits that were not offered: 0x%llx",
+			      (unsigned long long)unknown);
 		return HANDLED_ERROR;
 	}
 	conn->protocol_features = msg->payload.u64;
@@ -278,7 +273,7 @@ static enum handled on_set_vring_enable(struct conn *conn, struct vu_msg *msg) I
 	uint32_t index = msg->payload.state.index, num = msg->payload.state.num;
 
 	if (num > 1) {
-		complain(conn, "SET_VRING_ENABLE of virtqueue %u: %u; 0 or 1", index, num);
+		conn_complain(conn, "SET_VRING_ENABLE of virtqueue %u: %u; 0 or 1", index, num);
 		return HANDLED_ERROR;
 	}
 	conn_ring_set_enabled(conn, (uint16_t)index, num);
@@ -301,7 +296,7 @@ static enum handled on_set_backend_req_fd(struct conn *conn, struct vu_msg *msg)
 	struct backend_fd *b;
 
 	if (msg->n_fds != 1 || !is_unix_stream(msg->fds[0]) || conn->has_backend_fd) {
-		complain(conn, "SET_BACKEND_REQ_FD wants a Unix stream socket, once");
+		conn_complain(conn, "SET_BACKEND_REQ_FD wants a Unix stream socket, once");
 		return HANDLED_ERROR;
 	}
 	b = malloc(sizeof(*b));
@@ -330,7 +325,8 @@ static enum handled on_get_config(struct conn *conn, struct vu_msg *msg)
 	uint8_t config[BLK_CONFIG_BYTES];
 
 	if (!config_range_ok(msg)) {
-		complain(conn, "GET_CONFIG of more than the %u bytes there are", VHOST_CONFIG_MAX);
+		conn_complain(conn, "GET_CONFIG of more than the %u bytes there are",
+			      VHOST_CONFIG_MAX);
 		msg->header.size = 0; /* how the specification says no */
 		return HANDLED_REPLY;
 	}
@@ -347,7 +343,8 @@ static enum handled on_set_config(struct conn *conn, struct vu_msg *msg)
 	const struct vhost_config_msg *c = &msg->payload.config;
 
 	if (!config_range_ok(msg) || c->offset != wce || c->size != 1 || c->region[0] > 1) {
-		complain(conn, "SET_CONFIG of other than writeback (1 byte at %u, 0 or 1)", wce);
+		conn_complain(conn, "SET_CONFIG of other than writeback (1 byte at %u, 0 or 1)",
+			      wce);
 		return HANDLED_ERROR;
 	}
 	atomic_store_explicit(&conn->endpoint->disk->write_cache, c->region[0] != 0,
@@ -398,18 +395,18 @@ static enum handled check_and_handle(struct conn *conn, struct vu_msg *msg)
 	const struct handler *h = request < ARRAY_LEN(handlers) ? &handlers[request] : NULL;
 
 	if (!h || !h->handle) {
-		complain(conn, "message %u, which was not offered", request);
+		conn_complain(conn, "message %u, which was not offered", request);
 		return HANDLED_ERROR;
 	}
 	if ((h->n_bytes >= 0 && msg->header.size != (uint32_t)h->n_bytes) ||
 	    msg->n_fds > h->n_fds_max) {
-		complain(conn, "%s of %u bytes with %d descriptors", h->name, msg->header.size,
-			 msg->n_fds);
+		conn_complain(conn, "%s of %u bytes with %d descriptors", h->name, msg->header.size,
+			      msg->n_fds);
 		return HANDLED_ERROR;
 	}
 	if (!ring_index_ok(conn, msg)) {
-		complain(conn, "%s of a virtqueue that is not there; 0 to %u are", h->name,
-			 conn->endpoint->n_queues - 1u);
+		conn_complain(conn, "%s of a virtqueue that is not there; 0 to %u are", h->name,
+			      conn->endpoint->n_queues - 1u);
 		return HANDLED_ERROR;
 	}
 	return h->handle(conn, msg);
@@ -420,13 +417,11 @@ enum handled conn_handle(struct conn *conn, struct vu_msg *msg)
 	bool acked = conn->protocol_features & BIT(VHOST_PROTOCOL_REPLY_ACK);
 	enum handled result;
 
-	/* None of them is ever to be taken for a socket that librte_vhost has just accepted. */
-	for (int i = 0; i < msg->n_fds && i < VHOST_MSG_FDS_MAX; i++)
-		fcntl(msg->fds[i], F_SETFD, FD_CLOEXEC);
 	result = check_and_handle(conn, msg);
-	stray_fds_drop(msg, conn->endpoint->closer, conn->endpoint->events);
+	stray_fds_drop_left(msg, conn->endpoint->closer, conn->endpoint->events);
 	if (stray_fds_are_too_many(conn->endpoint->closer)) {
-		complain(conn, "more than %d descriptors, which wait to be closed", STRAY_FDS_MAX);
+		conn_complain(conn, "more than %d descriptors, which wait to be closed",
+			      STRAY_FDS_MAX);
 		result = HANDLED_ERROR;
 	}
 	if (!acked)

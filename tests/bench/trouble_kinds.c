@@ -305,7 +305,7 @@ static int run_connect(struct trouble *t)
 	return 0;
 }
 
-/* A header without its payload; the back end may wait for the rest, or hang up. */
+/* Most of a message in pieces, never the end; the back end may wait for it, or hang up. */
 static int run_half(struct trouble *t)
 {
 	const struct vfe_msg msg = {.request = VFE_SET_VRING_ADDR,
@@ -318,9 +318,11 @@ static int run_half(struct trouble *t)
 			usleep(1000);
 			continue;
 		}
-		vfe_msg_send_raw(t->blk.conn.sock, &msg, VFE_MSG_HEADER_BYTES, NULL);
-		while (!is_hung_up(t) && !trouble_is_over(t))
+		for (size_t i = 0; i < VFE_MSG_HEADER_BYTES + sizeof(msg.addr) - 1; i++) {
+			if (vfe_msg_send_raw(t->blk.conn.sock, (const uint8_t *)&msg + i, 1, NULL))
+				break;
 			usleep(1000);
+		}
 		t->count[0]++;
 	}
 	vfe_blk_close(&t->blk);
@@ -428,7 +430,7 @@ const struct trouble_kind trouble_kinds[] = {
 	 set_up_nothing,
 	 run_connect},
 	{"half",
-	 "sends half a message, and again when it is hung up on",
+	 "sends most of a message, byte by byte, hangs up, and again",
 	 {"connections", "refused"},
 	 set_up_nothing,
 	 run_half},

@@ -10,114 +10,13 @@ import os
 import resource
 import signal
 import socket
-import struct
 import sys
 import threading
 import time
 
+from vhost_user import (LINGER_S, SET_BACKEND_REQ_FD, SET_VRING_ERR, FrontEnd, Lingering, cpu_ticks,
+                        n_descriptors, pause, resume, threads_of)
 from vhostd_rpc import DISK, Daemon, expect, run_tests
-
-BOUND_S = 10.0  # wide: what must not wait for anything
-HEADER = struct.Struct("<III")
-GET_FEATURES = HEADER.pack(1, 1, 0)
-SET_VRING_ERR = HEADER.pack(14, 1, 8) + bytes(8)
-SET_BACKEND_REQ_FD = HEADER.pack(21, 1, 0)
-LINGER_S = 60
-
-
-class FrontEnd:
-    """A connection to a disk."""
-
-    def __init__(self, daemon, name):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(BOUND_S)
-        self.sock.connect(daemon.path(name + ".sock"))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.sock.close()
-
-    def ask(self):
-        try:
-            self.sock.sendall(GET_FEATURES)
-        except BrokenPipeError:
-            pass  # is_answered() will tell
-        return self
-
-    def is_answered(self):
-        """True; False when the connection is closed instead."""
-        try:
-            answer = self.sock.recv(HEADER.size + 8)
-        except ConnectionResetError:
-            return False
-        return len(answer) == HEADER.size + 8
-
-    def is_kept_waiting(self, seconds):
-        self.sock.settimeout(seconds)
-        try:
-            self.sock.recv(1)
-        except socket.timeout:
-            self.sock.settimeout(BOUND_S)
-            return True
-        return False
-
-    def send_descriptor(self, fd):
-        """With a byte, nothing that would be a message."""
-        socket.send_fds(self.sock, [b"x"], [fd])
-
-
-class Lingering:
-    """A socket that takes LINGER_S to close for whoever is the last to have it."""
-
-    def __enter__(self):
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            self.sock = socket.create_connection(server.getsockname())
-            self.peer, _ = server.accept()
-        self.sock.setblocking(False)
-        try:
-            while True:  # more than the peer, who reads nothing, has room for
-                self.sock.send(b"\0" * 65536)
-        except BlockingIOError:
-            pass
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
-                             struct.pack("ii", 1, LINGER_S))
-        self.sock.setblocking(True)
-        return self
-
-    def __exit__(self, *exc):
-        self.peer.close()  # what was sent is reset: nobody waits any more
-
-    def give_to(self, front_end):
-        front_end.send_descriptor(self.sock.fileno())
-
-    def leave(self):
-        """The daemon has the last ones: our own is closed without lingering."""
-        os.close(self.sock.detach())
-
-
-def threads_of(daemon):
-    """(name, the fields of /proc's stat from the state on) of each."""
-    tasks = f"/proc/{daemon.process.pid}/task"
-    for tid in os.listdir(tasks):
-        with open(f"{tasks}/{tid}/stat", encoding="ascii") as file:
-            name, fields = file.read().split("(", 1)[1].rsplit(")", 1)
-        yield name, fields.split()
-
-
-def cpu_ticks(daemon, wanted):
-    """CPU time that the daemon's thread of that name has used."""
-    for name, fields in threads_of(daemon):
-        if name == wanted:
-            return int(fields[11]) + int(fields[12])
-    raise AssertionError(f"no thread {wanted}")
-
-
-def pause(daemon):
-    daemon.signal(signal.SIGSTOP)
-    while any(fields[0] != "T" for _, fields in threads_of(daemon)):
-        time.sleep(0.001)
 
 
 def test_second_front_end():
@@ -230,7 +129,7 @@ def test_what_a_refused_one_leaves_behind():
             lingering = stack.enter_context(Lingering())
             lingering.give_to(front_end)
             lingering.leave()
-        daemon.signal(signal.SIGCONT)
+        resume(daemon)
         began = time.monotonic()
         assert not front_ends[0].is_answered()
         client.ok("device.list")
@@ -301,7 +200,7 @@ def test_descriptors_without_end():
             pause(daemon)
             socket.send_fds(front_end.sock, [SET_VRING_ERR], [lingering.sock.fileno()])
             lingering.leave()
-            daemon.signal(signal.SIGCONT)
+            resume(daemon)
             n_sent = send_until_cut_off(front_end, 0)
             assert n_sent > 100, n_sent
         with FrontEnd(daemon, "e") as other:
@@ -310,7 +209,7 @@ def test_descriptors_without_end():
         assert following.ask().is_kept_waiting(1.5)
         jobs = [name for name, _ in threads_of(daemon) if name == "vhostd-job"]
         expect(len(jobs), 1, "threads that close")
-        assert len(os.listdir(f"/proc/{daemon.process.pid}/fd")) < 1000
+        assert n_descriptors(daemon) < 1000
         daemon.wait_log("d: warning: front ends have to wait")
         lingering.peer.close()
         assert following.is_answered()

@@ -286,8 +286,6 @@ class Hostile(Scenario):
 
     number = 8
     title = "8 half messages, no reader, kicks, GET_VRING_BASE"
-    # The event thread waits for the rest of a message, and no longer.
-    control_held_ms = {"connect": 100.0, "del": 100.0}
     rounds_max = 1
     quiet_s = 2.0
 
