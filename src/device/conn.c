@@ -12,17 +12,11 @@
 
 #include "device/endpoint.h"
 #include "device/events.h"
+#include "device/stray_fds.h"
 #include "device/vhost_msg.h"
 #include "engine/lcore.h"
 
 #define BIT(n) (1ull << (n))
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
 
 struct conn *conn_new(struct endpoint *endpoint, int sock)
 {
@@ -55,14 +49,25 @@ bool conn_has_hung_up(const struct conn *conn)
 	return poll(&p, 1, 0) == 1 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
+/* Even an eventfd may take long to close: everybody who watches it is told, and it is forgotten by
+ * as many epolls as the front end has made. */
+static void drop_fds(struct conn *conn, const int *fds, int n) IN_VHOST
+{
+	stray_fds_drop(fds, n, conn->endpoint->closer, conn->endpoint->events);
+}
+
 void conn_close(struct conn *conn)
 {
 	/* We keep the socket open; the peer is to see the end of it now. */
 	shutdown(conn->sock, SHUT_RDWR);
 	for (uint16_t i = 0; i < conn->endpoint->n_queues; i++) {
+		struct ring *ring = &conn->rings[i];
+		const int fds[] = {ring->call_fd, ring->kick_fd};
+
 		conn_ring_stop(conn, i, false);
-		close_fd(&conn->rings[i].call_fd);
-		close_fd(&conn->rings[i].kick_fd);
+		drop_fds(conn, fds, ARRAY_LEN(fds));
+		ring->call_fd = -1;
+		ring->kick_fd = -1;
 	}
 	conn_drop_message(conn);
 	mbox_send(conn->endpoint->events, &conn->closed_msg);
@@ -73,8 +78,9 @@ static void close_run(struct cleanup *cleanup)
 {
 	struct conn *conn = container_of(cleanup, struct conn, cleanup);
 
-	close_fd(&conn->backend_fd);
-	close_fd(&conn->sock);
+	if (conn->backend_fd >= 0)
+		close(conn->backend_fd);
+	close(conn->sock);
 }
 
 static void close_done(struct cleanup *cleanup)
@@ -128,6 +134,9 @@ void conn_take_backend_fd(struct backend_fd *backend)
 
 void ring_run_free(struct ring_run *run, struct jobs *jobs)
 {
+	const int fds[] = {run->queue->call_fd, run->queue->kick_fd};
+
+	stray_fds_leave(fds, ARRAY_LEN(fds), run->conn->endpoint->closer, jobs);
 	if (run->queue->map_use)
 		guest_map_unuse(run->queue->map_use, jobs);
 	queue_free(run->queue);
@@ -214,16 +223,18 @@ static void tell_queue(struct ring_run *run, struct queue_msg *m, enum lcore_msg
 
 /* Gives a descriptor to the run, which gives the old one back, or keeps it in *kept until there is
  * one. */
-static void set_fd(struct ring *ring, int *kept, enum lcore_msg kind, int fd)
+static void set_fd(struct conn *conn, uint16_t index, int *kept, enum lcore_msg kind,
+		   int fd) IN_VHOST
 {
+	struct ring_run *run = conn->rings[index].run;
 	struct queue_msg m = {.fd = fd};
 
-	if (ring->run) {
-		tell_queue(ring->run, &m, kind);
-		close_fd(&m.fd);
+	if (run) {
+		tell_queue(run, &m, kind);
+		drop_fds(conn, &m.fd, 1);
 		return;
 	}
-	close_fd(kept);
+	drop_fds(conn, kept, 1);
 	*kept = fd;
 }
 
@@ -231,7 +242,7 @@ void conn_ring_set_call(struct conn *conn, uint16_t index, int fd)
 {
 	struct ring *ring = &conn->rings[index];
 
-	set_fd(ring, &ring->call_fd, LCORE_MSG_SET_CALL, fd);
+	set_fd(conn, index, &ring->call_fd, LCORE_MSG_SET_CALL, fd);
 }
 
 void conn_ring_set_kick(struct conn *conn, uint16_t index, int fd)
@@ -239,7 +250,7 @@ void conn_ring_set_kick(struct conn *conn, uint16_t index, int fd)
 	struct ring *ring = &conn->rings[index];
 
 	ring->kicked = true;
-	set_fd(ring, &ring->kick_fd, LCORE_MSG_SET_KICK, fd);
+	set_fd(conn, index, &ring->kick_fd, LCORE_MSG_SET_KICK, fd);
 }
 
 void conn_ring_set_enabled(struct conn *conn, uint16_t index, bool enabled)

@@ -35,31 +35,53 @@ static void add(struct stray_fds *stray, int fd)
 	stray->fds[stray->cleanup.n++] = fd;
 }
 
-static void send(struct stray_fds *stray, struct cleaner *closer, struct mbox *events)
+/* All of them but -1, counted; a list of cleanups. */
+static struct stray_fds *gather(const int *fds, int n, struct cleaner *closer)
 {
-	stray->cleaner = closer;
-	cleaner_count(closer, stray->cleanup.n, 0);
-	msg_init(&stray->msg, EVENT_STRAY_FDS);
-	mbox_send(events, &stray->msg);
-}
-
-void stray_fds_drop(const int *fds, int n, struct cleaner *closer, struct mbox *events)
-{
-	struct stray_fds *stray = NULL;
+	struct stray_fds *all = NULL;
+	unsigned int n_all = 0;
 
 	for (int i = 0; i < n; i++) {
 		if (fds[i] < 0)
 			continue;
-		if (!stray)
-			stray = new_stray();
-		add(stray, fds[i]);
-		if (stray->cleanup.n < ARRAY_LEN(stray->fds))
-			continue;
-		send(stray, closer, events);
-		stray = NULL;
+		if (!all || all->cleanup.n == ARRAY_LEN(all->fds)) {
+			struct stray_fds *more = new_stray();
+
+			more->cleaner = closer;
+			more->next = all;
+			all = more;
+		}
+		add(all, fds[i]);
+		n_all++;
 	}
-	if (stray)
-		send(stray, closer, events);
+	if (n_all)
+		cleaner_count(closer, n_all, 0);
+	return all;
+}
+
+void stray_fds_drop(const int *fds, int n, struct cleaner *closer, struct mbox *events)
+{
+	struct stray_fds *stray = gather(fds, n, closer);
+
+	while (stray) {
+		struct stray_fds *next = stray->next;
+
+		msg_init(&stray->msg, EVENT_STRAY_FDS);
+		mbox_send(events, &stray->msg);
+		stray = next;
+	}
+}
+
+void stray_fds_leave(const int *fds, int n, struct cleaner *closer, struct jobs *jobs)
+{
+	struct stray_fds *stray = gather(fds, n, closer);
+
+	while (stray) {
+		struct stray_fds *next = stray->next;
+
+		cleaner_add(closer, &stray->cleanup, jobs);
+		stray = next;
+	}
 }
 
 void stray_fds_drop_left(struct vu_msg *msg, struct cleaner *closer, struct mbox *events)

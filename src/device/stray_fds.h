@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Descriptors that came from a front end and are not wanted. Closing one may take as long as its
- * peer likes (a socket that lingers, a file of a user-space file system): a JOB does it.
+ * Descriptors that came from a front end and are not wanted, or no longer. Closing one may take as
+ * long as its peer likes (a socket that lingers, a file of a user-space file system): a JOB does
+ * it.
  */
 #ifndef DEVICE_STRAY_FDS_H
 #define DEVICE_STRAY_FDS_H
@@ -10,11 +11,12 @@
 #include "device/vhost_msg.h"
 
 /** Of an endpoint, waiting to be closed: then it is cut off, and nobody let in. */
-#define STRAY_FDS_MAX 256
+#define STRAY_FDS_MAX 1024
 
 struct stray_fds {
 	struct msg msg; /* EVENT_STRAY_FDS */
 	struct cleaner *cleaner;
+	struct stray_fds *next; /* while they are gathered */
 	struct cleanup cleanup;
 	int fds[VHOST_MSG_FDS_MAX];
 };
@@ -27,6 +29,9 @@ void stray_fds_drop_left(struct vu_msg *msg, struct cleaner *closer, struct mbox
 
 /** Do so many wait that no more are to come? Any thread. */
 bool stray_fds_are_too_many(const struct cleaner *closer);
+
+/** The same of CTRL's. */
+void stray_fds_leave(const int *fds, int n, struct cleaner *closer, struct jobs *jobs) IN_CTRL;
 
 /** Has one descriptor closed, which waits for no other; -1 is none. */
 void stray_fd_close(int fd, struct jobs *jobs) IN_CTRL;

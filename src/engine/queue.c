@@ -5,7 +5,6 @@
  */
 #include "engine/queue.h"
 
-#include <unistd.h>
 
 #include "base/compiler.h"
 #include "engine/lane.h"
@@ -69,10 +68,6 @@ struct queue *queue_new(const struct queue_params *params)
 
 void queue_free(struct queue *q)
 {
-	if (q->call_fd >= 0)
-		close(q->call_fd);
-	if (q->kick_fd >= 0)
-		close(q->kick_fd);
 	node_mem_free(q, q->n_bytes);
 }
 

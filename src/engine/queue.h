@@ -198,8 +198,8 @@ static_assert(offsetof(struct queue, enabled) <= 2 * CACHE_LINE, "hot state in t
  * it moves. The queue owns call_fd and map_use until it is drained. */
 struct queue *queue_new(const struct queue_params *params) IN_VHOST;
 
-/** After EVENT_QUEUE_DRAINED, or when never attached; closes the call descriptor. The map_use has
- *  come back as EVENT_MAP_UNUSED, or is still queue->map_use when it was never attached. */
+/** After EVENT_QUEUE_DRAINED, or when never attached. The descriptors are the caller's. The map_use
+ *  has come back as EVENT_MAP_UNUSED, or is still queue->map_use when it was never attached. */
 void queue_free(struct queue *queue) IN_CTRL;
 
 /** Where messages about it are sent: the lcore that serves it, will or just did. Any thread. */
