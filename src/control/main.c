@@ -78,7 +78,7 @@ static int start_dpdk(struct root *r, struct error *err)
 static int make_engine(struct root *r, struct error *err)
 {
 	struct daemon *daemon = &r->daemon;
-	const struct lcores_params lcores = {
+	struct lcores_params lcores = {
 		.set = r->settings.lcores,
 		.sleeps_empty = r->settings.poll == POLL_ADAPTIVE,
 		.poll_idle_us = r->settings.poll_idle_us,
@@ -94,7 +94,10 @@ static int make_engine(struct root *r, struct error *err)
 	};
 
 	if (start_dpdk(r, err) || mbox_new(true, &r->events, err) ||
-	    offload_new(&daemon->offload, err) || lcores_new(&lcores, &daemon->lcores, err))
+	    offload_new(&daemon->offload, err))
+		return -1;
+	lcores.offload = daemon->offload;
+	if (lcores_new(&lcores, &daemon->lcores, err))
 		return -1;
 	params.lcores = daemon->lcores;
 	params.offload = daemon->offload;

@@ -134,7 +134,8 @@ void conn_take_backend_fd(struct backend_fd *backend)
 
 void ring_run_free(struct ring_run *run, struct jobs *jobs)
 {
-	const int fds[] = {run->queue->call_fd, run->queue->kick_fd};
+	const struct queue *queue = run->queue;
+	const int fds[] = {queue->call_fd, queue->kick_fd, queue->relay.left};
 
 	stray_fds_leave(fds, ARRAY_LEN(fds), run->conn->endpoint->closer, jobs);
 	if (run->queue->map_use)

@@ -24,6 +24,7 @@
 	X(io_errors, "requests answered with VIRTIO_BLK_S_IOERR")                                  \
 	X(unsupported, "requests answered with VIRTIO_BLK_S_UNSUPP")                               \
 	X(interrupts, "used-buffer notifications sent")                                            \
+	X(interrupts_relayed, "those of them that a helper thread sent, because they took long")   \
 	X(interrupts_saved, "batches completed without one, as the driver asked")                  \
 	X(breaks, "times the driver corrupted the ring")                                           \
 	X(throttled, "requests that waited for a limit of the disk")                               \

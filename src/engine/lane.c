@@ -21,6 +21,14 @@
 #define QUICK_US    25
 #define SLOW_US     50
 
+/* A turn's calls on the front ends' descriptors take that long at most, or they are left alone: for
+ * a second, then twice as long each time, up to about an hour; from the beginning again when they
+ * were trusted for FORGIVE_AFTER times as long. A machine that stands still looks the same. */
+#define PATIENCE_US          100
+#define DISTRUST_US          1000000
+#define DISTRUST_DOUBLED_MAX 12
+#define FORGIVE_AFTER        16
+
 static int lane_make(const struct lane_params *params, struct lane **ret_lane,
 		     struct error *err) IN_JOB
 {
@@ -44,6 +52,7 @@ static int lane_make(const struct lane_params *params, struct lane **ret_lane,
 	lane->fetch_max = FETCH_FIRST;
 	lane->quick_tsc = lcore_tsc_of_us(QUICK_US);
 	lane->slow_tsc = lcore_tsc_of_us(SLOW_US);
+	lane->patience_tsc = lcore_tsc_of_us(PATIENCE_US);
 	*ret_lane = lane;
 	return 0;
 }
@@ -69,6 +78,33 @@ void lane_add_queue(struct lane *lane, struct queue *q)
 {
 	q->next = lane->queues;
 	lane->queues = q;
+}
+
+bool lane_distrusts(const struct lane *lane)
+{
+	return unlikely(lane->trust.regained_tsc) && turn_now_tsc() < lane->trust.regained_tsc;
+}
+
+static void lose_trust(struct trust *trust, uint64_t now_tsc)
+{
+	uint64_t time_tsc = lcore_tsc_of_us(DISTRUST_US) << trust->n_times_lost;
+
+	if (trust->regained_tsc && now_tsc - trust->regained_tsc > FORGIVE_AFTER * time_tsc) {
+		trust->n_times_lost = 0;
+		time_tsc = lcore_tsc_of_us(DISTRUST_US);
+	}
+	trust->regained_tsc = now_tsc + time_tsc;
+	if (trust->n_times_lost < DISTRUST_DOUBLED_MAX)
+		trust->n_times_lost++;
+}
+
+void lane_spent(struct lane *lane, uint64_t begin_tsc)
+{
+	uint64_t now_tsc = turn_now_tsc();
+
+	lane->trust.spent_tsc += now_tsc - begin_tsc;
+	if (unlikely(lane->trust.spent_tsc > lane->patience_tsc))
+		lose_trust(&lane->trust, now_tsc);
 }
 
 static bool is_polled(const struct queue *q)
@@ -186,7 +222,7 @@ static bool is_settled(const struct queue *q)
 	enum queue_state state = atomic_load_explicit(&q->state, memory_order_relaxed);
 
 	return (state == QUEUE_DRAINING || state == QUEUE_MOVING) &&
-	       atomic_load_explicit(&q->n_inflight, memory_order_relaxed) == 0;
+	       atomic_load_explicit(&q->n_inflight, memory_order_relaxed) == 0 && !q->relay.away;
 }
 
 /* Publishes what the turn has completed; takes queues that are to leave off the lane. */
@@ -246,6 +282,7 @@ unsigned int lane_turn(struct lane *lane, struct turn_clock *clock, struct queue
 	unsigned int n = fetch_and_submit(lane, clock), n_reaped = reap(lane);
 	uint64_t tsc;
 
+	lane->trust.spent_tsc = 0;
 	turn_detail(clock, cause(lane, q, TURN_REAP), n_reaped);
 	n += n_reaped + settle(lane, clock, settled);
 	if (n > 0) {

@@ -22,6 +22,15 @@ enum lane_place {
 	LANE_PARKED,  /* nothing at all, until a kick or a message */
 };
 
+/** How long the lcore has had to wait for descriptors of the disk's front ends: each call on an
+ *  eventfd waits for all who watch it to be told, and a front end may add watchers. Where that was
+ *  too long, its descriptors are left alone for a while, longer each time. */
+struct trust {
+	uint64_t spent_tsc;    /* in this turn */
+	uint64_t regained_tsc; /* trusted again from then on; 0: was never lost */
+	uint8_t n_times_lost;  /* in a row */
+};
+
 struct lane {
 	struct store_channel *channel;
 	const struct blk_disk *disk;
@@ -30,6 +39,7 @@ struct lane {
 	uint32_t device;   /* the disk's number, for turn_cause */
 	uint64_t idle_tsc; /* a queue that was idle for so long goes to sleep; UINT64_MAX: never */
 	uint64_t quick_tsc, slow_tsc; /* of a turn: fewer and more cycles change fetch_max */
+	uint64_t patience_tsc;        /* with its front ends' descriptors, in a turn */
 	/* lcore's */
 	struct queue *queues; /* attached ones */
 	enum lane_place place;
@@ -38,6 +48,7 @@ struct lane {
 	uint64_t last_tsc; /* the last turn in which there was something */
 	uint64_t release_tsc; /* LANE_WAITING: a limit allows something then; UINT64_MAX: nothing
 			       * is held back */
+	struct trust trust;
 	struct qos_share qos;
 	struct lane *next; /* of those in the same place */
 	_Atomic uint64_t
@@ -93,6 +104,12 @@ static inline bool lane_may_sleep(const struct lane *lane)
 }
 
 void lane_add_queue(struct lane *lane, struct queue *queue) IN_LCORE;
+
+/** Are the descriptors of its front ends to be left alone? */
+bool lane_distrusts(const struct lane *lane) IN_LCORE;
+
+/** The lcore has called the kernel with such a descriptor. */
+void lane_spent(struct lane *lane, uint64_t begin_tsc) IN_LCORE;
 
 /* Between queue.c, queue_hold.c, queue_io.c, queue_notify.c and lane.c. */
 void queue_break(struct queue *queue, const char *why) IN_LCORE;

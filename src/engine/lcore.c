@@ -195,6 +195,22 @@ static unsigned int handle_messages(struct lcore *lcore) IN_LCORE
 	return n;
 }
 
+static unsigned int take_back_relays(struct lcore *lcore) IN_LCORE
+{
+	struct offload_task *task = offload_reap(&lcore->relays);
+	unsigned int n = 0;
+
+	while (task) {
+		struct offload_task *next = task->next;
+		struct queue *q = queue_relay_back(task);
+
+		poll_lane(lcore, q->lane); /* a drain or a move may wait for it */
+		task = next;
+		n++;
+	}
+	return n;
+}
+
 void lcore_wake(struct lcore *lcore, void **whats, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++) {
@@ -313,7 +329,7 @@ static unsigned int turn(struct lcore *lcore, uint64_t now_tsc) IN_LCORE
 	turn_begin(&lcore->clock, now_tsc, trace);
 	if (unlikely(now_tsc >= lcore->release_tsc))
 		lcore_poll_waiting(lcore);
-	n = handle_messages(lcore);
+	n = handle_messages(lcore) + take_back_relays(lcore);
 	look_around(lcore);
 	return n + turn_lanes(lcore);
 }

@@ -16,6 +16,8 @@
 struct lcores;
 struct lcore;
 struct msg;
+struct offload;
+struct relay;
 struct signaller;
 struct doorbell;
 struct waker;
@@ -44,6 +46,7 @@ struct lcore_view {
 
 struct lcores_params {
 	struct lcore_set set;
+	struct offload *offload;
 	bool sleeps_empty; /* they sleep while they serve no queue, too */
 	/* An lcore all of whose queues may sleep polls for so long at most: */
 	uint32_t poll_idle_us; /* until a driver has something */
@@ -76,6 +79,9 @@ int lcore_node(const struct lcore *lcore);
 
 /** What it signals call descriptors with. */
 struct signaller *lcore_signaller(struct lcore *lcore) IN_LCORE;
+
+/** Has a helper thread signal relay->fd; the relay comes back by queue_relay_back(). */
+void lcore_lend(struct lcore *lcore, struct relay *relay) IN_LCORE;
 
 /** What it sleeps with. */
 struct waker *lcore_waker(struct lcore *lcore) IN_LCORE;

@@ -32,7 +32,10 @@ struct lcore {
 	uint64_t release_tsc; /* the earliest of theirs */
 	struct mbox *inbox;
 	struct signaller *signaller;
-	uint64_t slow_tsc; /* a turn of so many cycles is a slow one */
+	struct offload *offload;
+	struct signaller_pool *pool; /* for what is lent to it */
+	struct offload_done relays;  /* that were lent, and have come back */
+	uint64_t slow_tsc;           /* a turn of so many cycles is a slow one */
 	struct turn_trace *trace;
 	uint64_t n_voluntary, n_involuntary; /* context switches when last looked at */
 	bool has_slept;                      /* since then, once, by its own will */
@@ -73,6 +76,7 @@ struct lcores {
 	struct lcore_set set;
 	unsigned int n;
 	atomic_bool stop;
+	struct signaller_pool *pool;
 	struct lcore lcores[];
 };
 

@@ -46,6 +46,10 @@ int lcores_new(const struct lcores_params *params, struct lcores **ret_lcores, s
 	for (unsigned int i = 0; i < n; i++)
 		lcores->lcores[i].waker = (struct waker){.epoll_fd = -1, .doorbell.fd = -1};
 	lcores->set = *set;
+	if (signaller_pool_new(&lcores->pool, err)) {
+		lcores_free(lcores);
+		return -1;
+	}
 	for (unsigned int id = 0; id < VHOSTD_LCORES_MAX; id++) {
 		struct lcore *lcore = &lcores->lcores[lcores->n];
 
@@ -54,6 +58,9 @@ int lcores_new(const struct lcores_params *params, struct lcores **ret_lcores, s
 		lcore->id = id;
 		lcore->stop = &lcores->stop;
 		lcore->slow_tsc = lcore_tsc_of_us(SLOW_US);
+		lcore->pool = lcores->pool;
+		lcore->offload = params->offload;
+		lcore->relays.doorbell = &lcore->waker.doorbell;
 		init_waits(lcore, params);
 		lcores->n++;
 		lcore->trace = turn_trace_new();
@@ -101,6 +108,7 @@ void lcores_free(struct lcores *lcores)
 		turn_trace_free(lcores->lcores[i].trace);
 		waker_fini(&lcores->lcores[i].waker);
 	}
+	signaller_pool_free(lcores->pool);
 	free(lcores);
 }
 
@@ -132,6 +140,14 @@ struct doorbell *lcore_doorbell(struct lcore *lcore)
 void lcore_poke(struct lcore *lcore)
 {
 	doorbell_ring_sleeper(&lcore->waker.doorbell);
+}
+
+void lcore_lend(struct lcore *lcore, struct relay *relay)
+{
+	relay->pool = lcore->pool;
+	relay->task.done = &lcore->relays;
+	offload_group_init(&relay->group, lcore->offload);
+	offload_submit(&relay->group, &relay->task);
 }
 
 struct signaller *lcore_signaller(struct lcore *lcore)

@@ -5,7 +5,6 @@
  */
 #include "engine/queue.h"
 
-
 #include "base/compiler.h"
 #include "engine/lane.h"
 #include "engine/lcore.h"
@@ -44,6 +43,7 @@ struct queue *queue_new(const struct queue_params *params)
 		.state = QUEUE_IDLE,
 		.call_fd = params->call_fd,
 		.kick_fd = params->kick_fd,
+		.relay.left = -1,
 		.write_through = params->write_through,
 		.enabled = params->enabled,
 		.addr = params->addr,
@@ -118,17 +118,28 @@ static void lose_ring(struct queue *q, const char *why) IN_LCORE
 	queue_break(q, why);
 }
 
+/* Both wait for whoever is signalling the descriptor at the moment, which may be its front end. */
 static void watch_kicks(struct queue *q) IN_LCORE
 {
-	q->watched = q->kick_fd >= 0 && lane_may_sleep(q->lane) &&
-		     waker_watch(lcore_waker(q->lane->lcore), q->kick_fd, q);
+	uint64_t begin_tsc;
+
+	q->watch_later = lane_distrusts(q->lane);
+	if (q->kick_fd < 0 || !lane_may_sleep(q->lane) || q->watch_later)
+		return;
+	begin_tsc = turn_now_tsc();
+	q->watched = waker_watch(lcore_waker(q->lane->lcore), q->kick_fd, q);
+	lane_spent(q->lane, begin_tsc);
 }
 
 static void forget_kicks(struct queue *q) IN_LCORE
 {
+	uint64_t begin_tsc = turn_now_tsc();
+
 	if (q->watched)
 		waker_forget(lcore_waker(q->lane->lcore), q->kick_fd);
+	lane_spent(q->lane, begin_tsc);
 	q->watched = false;
+	q->watch_later = false;
 }
 
 void queue_attach(struct queue *q)
@@ -239,6 +250,10 @@ int queue_swap_call(struct queue *q, int call_fd)
 	int old = q->call_fd;
 
 	q->call_fd = call_fd;
+	if (q->relay.away && q->relay.fd == old) {
+		old = q->relay.left; /* one of earlier, or none */
+		q->relay.left = q->relay.fd;
+	}
 	if (is_reachable(q))
 		queue_notify(q); /* what the old descriptor was told may not have arrived */
 	return old;
@@ -273,6 +288,8 @@ static bool ask_for_kicks(struct queue *q) IN_LCORE
 
 void queue_try_sleep(struct queue *q)
 {
+	if (unlikely(q->watch_later) && !lane_distrusts(q->lane))
+		watch_kicks(q);
 	if (q->watched && !q->notify_put_off && is_polled(q))
 		ask_for_kicks(q);
 }

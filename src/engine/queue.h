@@ -44,6 +44,7 @@
 #include "engine/coalesce.h"
 #include "engine/counters.h"
 #include "engine/mbox.h"
+#include "engine/offload.h"
 #include "engine/queue_state.h"
 #include "engine/store.h"
 #include "pure/blkreq.h"
@@ -54,6 +55,7 @@
 struct lane;
 struct lcore;
 struct queue;
+struct signaller_pool;
 
 /* X(NAME, text shown to the operator) of the messages to an lcore: attach_msg, stop_msg and
  * move_msg (MOVE, ADOPT) and fence_msg of a queue; USE_PINNED is a struct lane_pinned_msg, the
@@ -101,6 +103,18 @@ struct queue_msg {
 		int fd;       /* SET_CALL, SET_KICK: in the new one, out the old one; -1 none */
 		bool enabled; /* SET_ENABLED */
 	};
+};
+
+/** A helper thread that signals the call descriptor: queue_notify.c. The lcore's, but for what the
+ *  thread reads while it is away. */
+struct relay {
+	struct offload_task task;
+	struct offload_group group; /* of its own: one that takes long holds up no other */
+	struct signaller_pool *pool;
+	int fd;     /* that is signalled */
+	bool away;  /* the helper has it */
+	bool again; /* to be signalled once more then */
+	int left;   /* a descriptor that was replaced while it was away, for queue_free(); or -1 */
 };
 
 struct request {
@@ -159,12 +173,14 @@ struct queue {
 	/* lcore's, cold */
 	bool enabled;
 	bool watched;            /* the lcore's waker watches kick_fd */
+	bool watch_later;        /* it is to, when the lane trusts its front end again */
 	bool dozing;             /* SLEEPING for a nap of the lcore only */
 	uint64_t held_until_tsc; /* by a limit of the disk: takes nothing before */
 	uint64_t held_since_tsc; /* and is behind since then, as far as that is not in the
 				  * counters; 0: it is not */
 	int kick_fd;
 	uint64_t notify_tsc;
+	struct relay relay;
 	struct coalesce_rate rate;    /* kept only where interrupts are coalesced */
 	struct iovec *big_iov;        /* CHAIN_IOV_BIG, for a chain with more pieces than its own */
 	struct request *big_iov_user; /* NULL: it is free */
@@ -198,7 +214,8 @@ static_assert(offsetof(struct queue, enabled) <= 2 * CACHE_LINE, "hot state in t
  * it moves. The queue owns call_fd and map_use until it is drained. */
 struct queue *queue_new(const struct queue_params *params) IN_VHOST;
 
-/** After EVENT_QUEUE_DRAINED, or when never attached. The descriptors are the caller's. The map_use
+/** After EVENT_QUEUE_DRAINED, or when never attached. The descriptors (relay.left, too)
+ *  are the caller's. The map_use
  *  has come back as EVENT_MAP_UNUSED, or is still queue->map_use when it was never attached. */
 void queue_free(struct queue *queue) IN_CTRL;
 
@@ -259,5 +276,8 @@ void queue_flush(struct queue *queue, uint64_t now_tsc) IN_LCORE;
 
 /** Notifies the driver, which asked for that when notify_put_off was set. */
 void queue_notify_now(struct queue *queue) IN_LCORE;
+
+/** Its relay has come back. Returns the queue. */
+struct queue *queue_relay_back(struct offload_task *task) IN_LCORE;
 
 #endif

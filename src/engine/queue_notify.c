@@ -12,12 +12,53 @@
 #define WINDOW_US   1000
 #define WINDOWS_MAX 100
 
+static void relay_run(struct offload_task *task)
+{
+	const struct relay *relay = container_of(task, struct relay, task);
+
+	role_assert(&role_job);
+	signaller_pool_signal(relay->pool, relay->fd);
+}
+
+/* Has a helper signal; when it comes back, once more if there was something meanwhile. */
+static void notify_by_relay(struct queue *q) IN_LCORE
+{
+	struct relay *relay = &q->relay;
+
+	relay->again = relay->away;
+	if (relay->away)
+		return;
+	relay->away = true;
+	relay->fd = q->call_fd;
+	relay->task.run = relay_run;
+	lcore_lend(q->lane->lcore, relay);
+	counter_add(&q->counters->interrupts_relayed, 1);
+}
+
+struct queue *queue_relay_back(struct offload_task *task)
+{
+	struct queue *q = container_of(task, struct queue, relay.task);
+
+	q->relay.away = false;
+	if (q->relay.again && q->call_fd >= 0)
+		notify_by_relay(q);
+	return q;
+}
+
 void queue_notify(struct queue *q)
 {
+	uint64_t begin_tsc;
+
 	if (q->call_fd < 0)
 		return;
-	signaller_signal(lcore_signaller(q->lane->lcore), q->call_fd);
 	counter_add(&q->counters->interrupts, 1);
+	if (lane_distrusts(q->lane)) {
+		notify_by_relay(q);
+		return;
+	}
+	begin_tsc = turn_now_tsc();
+	signaller_signal(lcore_signaller(q->lane->lcore), q->call_fd);
+	lane_spent(q->lane, begin_tsc);
 }
 
 void queue_notify_now(struct queue *q)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <libaio.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,7 +11,8 @@
 
 #include "engine/aio_ring.h"
 
-#define EVENTS 64
+#define EVENTS    64
+#define POOL_SIZE 8
 
 struct signaller {
 	io_context_t context;
@@ -57,7 +59,7 @@ void signaller_free(struct signaller *s)
 	free(s);
 }
 
-void signaller_signal(struct signaller *s, int fd)
+static void signal_by(struct signaller *s, int fd)
 {
 	struct timespec at_once = {0};
 	struct io_event event;
@@ -70,4 +72,59 @@ void signaller_signal(struct signaller *s, int fd)
 		return; /* no eventfd */
 	if (!s->ring || !aio_ring_take(s->ring, &event))
 		io_getevents(s->context, 0, 1, &event, &at_once);
+}
+
+void signaller_signal(struct signaller *s, int fd)
+{
+	signal_by(s, fd);
+}
+
+struct signaller_pool {
+	struct {
+		pthread_mutex_t lock;
+		struct signaller *signaller;
+	} of[POOL_SIZE];
+};
+
+int signaller_pool_new(struct signaller_pool **ret_pool, struct error *err)
+{
+	struct signaller_pool *pool = calloc(1, sizeof(*pool));
+
+	if (!pool)
+		return error_set(err, VHOSTD_ERR_INTERNAL, "out of memory");
+	for (unsigned int i = 0; i < POOL_SIZE; i++)
+		pthread_mutex_init(&pool->of[i].lock, NULL);
+	for (unsigned int i = 0; i < POOL_SIZE; i++) {
+		if (signaller_new(&pool->of[i].signaller, err)) {
+			signaller_pool_free(pool);
+			return -1;
+		}
+	}
+	*ret_pool = pool;
+	return 0;
+}
+
+void signaller_pool_free(struct signaller_pool *pool)
+{
+	if (!pool)
+		return;
+	for (unsigned int i = 0; i < POOL_SIZE; i++) {
+		signaller_free(pool->of[i].signaller);
+		pthread_mutex_destroy(&pool->of[i].lock);
+	}
+	free(pool);
+}
+
+void signaller_pool_signal(struct signaller_pool *pool, int fd)
+{
+	unsigned int i = 0;
+
+	while (i < POOL_SIZE && pthread_mutex_trylock(&pool->of[i].lock))
+		i++;
+	if (i == POOL_SIZE) {
+		i = (unsigned int)fd % POOL_SIZE;
+		pthread_mutex_lock(&pool->of[i].lock);
+	}
+	signal_by(pool->of[i].signaller, fd);
+	pthread_mutex_unlock(&pool->of[i].lock);
 }

@@ -6,10 +6,18 @@
 #include "fixture.h"
 
 #include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "td_rpc.h"
+
 #define N_REQUESTS 20000u
+#define N_EPOLLS   10u /* each watches */
+#define N_DUPS     3000
 
 static struct vfe_io *open_disk(bool event_idx, uint16_t depth, bool polling)
 {
@@ -214,26 +222,126 @@ static void without_a_call_descriptor(void **state)
 	fx_serves(io, 8);
 }
 
+static void replace_call(struct vfe_io *io)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	FX_ASSERT(fd >= 0, "eventfd");
+	FX_OK(vfe_conn_set_vring_fd(&io->blk->conn, VFE_SET_VRING_CALL, 0, fd));
+	close(io->ring->call_fd);
+	io->ring->call_fd = fd;
+}
+
 /* Interrupts move to a new call descriptor while the ring runs, as QEMU does with MSI-X masks. */
 static void the_call_descriptor_may_be_replaced(void **state)
 {
 	struct vfe_io *io = open_disk(true, 8, false);
 	unsigned int i;
-	int new_fd;
 
 	(void)state;
 	for (i = 0; i < 50; i++) {
 		run_reads(io, 20);
-		new_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		FX_ASSERT(new_fd >= 0, "eventfd");
-		FX_OK(vfe_conn_set_vring_fd(&io->blk->conn, VFE_SET_VRING_CALL, 0, new_fd));
-		close(io->ring->call_fd);
-		io->ring->call_fd = new_fd;
+		replace_call(io);
 	}
 	run_reads(io, 100);
 }
 
+/* The eventfds of a front end, or of whoever it has given one to, may be watched by anybody, and
+ * each signal tells all of them. */
+struct watchers {
+	int epolls[N_EPOLLS];
+	int dups[N_DUPS];
+	int n_dups;
+};
+
+static void watch_often(struct watchers *w, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	for (w->n_dups = 0; w->n_dups < N_DUPS; w->n_dups++) {
+		w->dups[w->n_dups] = dup(fd);
+		if (w->dups[w->n_dups] < 0)
+			break;
+	}
+	for (unsigned int i = 0; i < N_EPOLLS; i++) {
+		w->epolls[i] = epoll_create1(EPOLL_CLOEXEC);
+		for (int k = 0; k < w->n_dups; k++)
+			FX_ASSERT(epoll_ctl(w->epolls[i], EPOLL_CTL_ADD, w->dups[k], &event) == 0,
+				  "watcher %d of %u: %m", k, i);
+	}
+}
+
+static void watch_no_more(struct watchers *w)
+{
+	for (unsigned int i = 0; i < N_EPOLLS; i++)
+		close(w->epolls[i]);
+	while (w->n_dups > 0)
+		close(w->dups[--w->n_dups]);
+}
+
+/* A figure, or a counter, of the list's first member. */
+static uint64_t figure_of(const char *method, const char *params, const char *list, const char *key)
+{
+	struct json_object *result, *array, *first, *value;
+	uint64_t figure;
+
+	FX_OK(td_rpc(&fx_backend()->td, method, params, &result));
+	FX_ASSERT(json_object_object_get_ex(result, list, &array), "no %s", list);
+	first = json_object_array_get_idx(array, 0);
+	if (json_object_object_get_ex(first, "counters", &value))
+		first = value;
+	FX_ASSERT(json_object_object_get_ex(first, key, &value), "no %s", key);
+	figure = json_object_get_uint64(value);
+	json_object_put(result);
+	return figure;
+}
+
+/* Signals that take the lcore a millisecond or more are sent by somebody else, and none is lost.
+ * The descriptor may be replaced, and the ring stopped, while one is under way. */
+static void interrupts_of_which_many_are_told(void **state)
+{
+	static struct watchers watchers;
+	struct td_disk *disk = fx_disk(NULL);
+	struct vfe_io *io;
+	uint64_t n_slow, n_relayed;
+	char params[64];
+
+	(void)state;
+	snprintf(params, sizeof(params), "{\"name\":\"%s\"}", disk->name);
+	io = fx_io_opts(fx_open(disk, NULL), 0,
+			&(struct vfe_io_opts){.n_reqs = 4, .max_bytes = 4096});
+	run_reads(io, 100);
+	n_slow = figure_of("lcore.list", NULL, "lcores", "turns_over_1ms");
+	watch_often(&watchers, io->ring->call_fd);
+	run_reads(io, 5000);
+	n_slow = figure_of("lcore.list", NULL, "lcores", "turns_over_1ms") - n_slow;
+	n_relayed = figure_of("device.show", params, "queues", "interrupts_relayed");
+	print_message("# %d watchers, %u times: %" PRIu64 " slow turns, %" PRIu64 " relayed\n",
+		      watchers.n_dups, N_EPOLLS, n_slow, n_relayed);
+	FX_ASSERT(n_relayed > 3, "%" PRIu64 " interrupts by a helper", n_relayed);
+	FX_ASSERT(n_slow < 50, "%" PRIu64 " slow turns", n_slow);
+	for (unsigned int i = 0; i < 10; i++) {
+		run_reads(io, 20);
+		replace_call(io);
+	}
+	run_reads(io, 100);
+	FX_ASSERT(io->ring->counters.n_lost == 0, "lost interrupts");
+	watch_no_more(&watchers);
+	watch_often(&watchers, io->ring->call_fd);
+	run_reads(io, 10);
+	vfe_blk_hang_up(io->blk);
+	FX_OK(td_disk_del(fx_backend(), disk, true));
+	fx_disk_gone(disk);
+	watch_no_more(&watchers);
+}
+
 #define NO_CALL "qemu-storage-daemon 7.2 writes to descriptor -1 and gives the device up"
+
+#define NO_FIGURES "qemu-storage-daemon 7.2 has no such figures"
 
 static const struct fx_case cases[] = {
 	FX_CASE(no_interrupt_is_lost_one_by_one_with_event_idx),
@@ -248,6 +356,7 @@ static const struct fx_case cases[] = {
 	FX_CASE(needless_kicks_do_no_harm),
 	FX_CASE_ON(without_a_call_descriptor, FX_VHOSTD, NO_CALL),
 	FX_CASE(the_call_descriptor_may_be_replaced),
+	FX_CASE_ON(interrupts_of_which_many_are_told, FX_VHOSTD, NO_FIGURES),
 };
 
 int main(int argc, char **argv)
