@@ -42,6 +42,14 @@ enum run_state {
 	RUN_DRAINED,  /* its lcore has forgotten it */
 };
 
+/* What a resize waits for. */
+enum run_fence {
+	FENCE_NONE,
+	FENCE_HELD, /* the run moves: FENCE is sent when it has */
+	FENCE_SENT,
+	FENCE_STOP, /* its drain */
+};
+
 /** One start of a ring until it is stopped. */
 struct ring_run {
 	struct queue *queue;
@@ -53,7 +61,7 @@ struct ring_run {
 	enum run_state state;
 	const struct lane *lane; /* that serves it, or will, as far as CTRL has heard */
 	bool forgotten;          /* VHOST has, and sends nothing more about it */
-	bool is_awaited;         /* by a resize: device_resize.h */
+	enum run_fence fence;    /* device_resize.h */
 	struct ring_run *next;   /* in the device's list, in the order of their start */
 };
 

@@ -77,7 +77,7 @@ struct device {
 	void *op_arg;
 	uint64_t resize_bytes;
 	bool resize_may_shrink;
-	unsigned int n_awaited; /* runs with is_awaited */
+	unsigned int n_awaited; /* runs that have a fence */
 	struct log_limit breaks;
 	struct device *next;
 };

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "device/device.h"
+#include "device/device_resize.h"
 #include "device/registry_impl.h"
 #include "engine/lcore.h"
 
@@ -108,6 +109,7 @@ void device_on_run_moved(struct device *dev, struct ring_run *run)
 	if (run->state != RUN_MOVING)
 		return; /* it was stopped meanwhile */
 	run->state = RUN_ATTACHED;
+	device_fence_moved(run);
 	device_settle_run(dev, run);
 }
 

@@ -17,9 +17,9 @@ unsigned int device_n_fenced(const struct device *dev)
 	for (const struct ring_run *run = dev->runs; run; run = run->next) {
 		const struct queue *q = run->queue;
 
-		if (run->is_awaited)
-			n += atomic_load_explicit(run_is_served(run) ? &q->n_fenced
-								     : &q->n_inflight,
+		if (run->fence)
+			n += atomic_load_explicit(run->fence == FENCE_SENT ? &q->n_fenced
+									   : &q->n_inflight,
 						  memory_order_relaxed);
 	}
 	return n;
@@ -36,11 +36,24 @@ static void finish(struct device *dev, const struct error *err) IN_CTRL
 
 void device_on_run_fenced(struct device *dev, struct ring_run *run)
 {
-	if (!run->is_awaited)
+	if (!run->fence)
 		return;
-	run->is_awaited = false;
+	run->fence = FENCE_NONE;
 	if (--dev->n_awaited == 0)
 		finish(dev, NULL);
+}
+
+static void send_fence(struct ring_run *run) IN_CTRL
+{
+	run->fence = FENCE_SENT;
+	msg_init(&run->queue->fence_msg, LCORE_MSG_FENCE);
+	lcore_send(queue_home(run->queue), &run->queue->fence_msg);
+}
+
+void device_fence_moved(struct ring_run *run)
+{
+	if (run->fence == FENCE_HELD)
+		send_fence(run);
 }
 
 /* Runs that are held begin with the new capacity. */
@@ -49,12 +62,14 @@ static void fence_runs(struct device *dev) IN_CTRL
 	for (struct ring_run *run = dev->runs; run; run = run->next) {
 		if (!run_is_served(run) && run->state != RUN_STOPPING)
 			continue;
-		run->is_awaited = true;
 		dev->n_awaited++;
 		if (run->state == RUN_STOPPING)
-			continue; /* no message may follow its STOP; all of it ends */
-		msg_init(&run->queue->fence_msg, LCORE_MSG_FENCE);
-		lcore_send(queue_home(run->queue), &run->queue->fence_msg);
+			run->fence =
+				FENCE_STOP; /* no message may follow its STOP; all of it ends */
+		else if (run->state == RUN_MOVING)
+			run->fence = FENCE_HELD; /* the old home might pass it on after a STOP */
+		else
+			send_fence(run);
 	}
 }
 

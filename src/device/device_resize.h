@@ -22,6 +22,9 @@ bool device_is_shrinking(const struct device *dev) IN_CTRL;
 /** How many. */
 unsigned int device_n_fenced(const struct device *dev) IN_CTRL;
 
+/** It is served by another lcore now, and will be until after this is said again. */
+void device_fence_moved(struct ring_run *run) IN_CTRL;
+
 /** What the run had in flight when the disk was resized, if it was, has ended. */
 void device_on_run_fenced(struct device *dev, struct ring_run *run) IN_CTRL;
 

@@ -12,9 +12,10 @@
 #include "engine/guest_fault.h"
 
 /* Of one endpoint, until they have been unmapped; they keep our address space of 128 TiB, and the
- * kernel's limit of 65530 mappings, from being used up by sparse files. */
-#define LIVE_BYTES_MAX ((uint64_t)16 << 40)
-#define LIVE_MAPS_MAX  512
+ * kernel's limit of 65530 mappings, from being used up by sparse files, or by a few front ends. A
+ * memory table counts for the regions that the one before it did not have, and for one at least. */
+#define LIVE_BYTES_MAX   ((uint64_t)16 << 40)
+#define LIVE_REGIONS_MAX 1024
 
 struct queue_map_use {
 	struct map_use use;
@@ -25,7 +26,7 @@ static void mapping_put(struct mapping *m)
 {
 	if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	guest_fault_forget(m->addr);
+	guest_fault_forget(m->watch);
 	unmap_in_pieces(m->addr, m->n_bytes, m->page_bytes);
 	free(m);
 }
@@ -97,7 +98,8 @@ static struct mapping *mapping_new(const struct mapping *want, int fd, const cha
 	if (m->addr == MAP_FAILED)
 		goto discard;
 	*ret_fault = "there are too many memory maps";
-	if (!guest_fault_watch(m->addr, m->n_bytes, m->page_bytes, &m->lost))
+	m->watch = guest_fault_watch(m->addr, m->n_bytes, m->page_bytes, &m->lost);
+	if (!m->watch)
 		goto unmap;
 	madvise(m->addr, m->n_bytes, MADV_DONTDUMP);
 	*ret_fault = NULL;
@@ -119,8 +121,10 @@ static const char *map_region(struct guest_map *map, unsigned int i,
 	if (fault)
 		return fault;
 	m = mapping_again(before, &want);
-	if (!m)
+	if (!m) {
 		m = mapping_new(&want, r->fd, &fault);
+		map->cleanup.n++;
+	}
 	map->mappings[i] = m;
 	if (!m)
 		return fault;
@@ -158,8 +162,8 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	for (unsigned int i = 0; i < n_regions; i++)
 		n_bytes += regions[i].size_bytes < LIVE_BYTES_MAX ? regions[i].size_bytes
 								  : LIVE_BYTES_MAX;
-	*ret_fault = "memory tables of more than 16 TiB, or more than 512, are in use";
-	if (atomic_load_explicit(&unmapper->n, memory_order_relaxed) >= LIVE_MAPS_MAX ||
+	*ret_fault = "memory tables of more than 16 TiB, or 1024 regions, are in use";
+	if (atomic_load_explicit(&unmapper->n, memory_order_relaxed) >= LIVE_REGIONS_MAX ||
 	    atomic_load_explicit(&unmapper->n_bytes, memory_order_relaxed) + n_bytes >
 		    LIVE_BYTES_MAX)
 		return NULL;
@@ -168,7 +172,7 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	if (!map)
 		return NULL;
 	map->unmapper = unmapper;
-	map->cleanup = (struct cleanup){unmap_run, unmap_done, .n = 1, .n_bytes = n_bytes};
+	map->cleanup = (struct cleanup){unmap_run, unmap_done, .n_bytes = n_bytes};
 	atomic_init(&map->refs, 1);
 	msg_init(&map->drop_msg, EVENT_MAP_DROP);
 	msg_init(&map->set_msg, EVENT_MAP_SET);
@@ -181,7 +185,9 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	*ret_fault = guest_mem_check(&map->mem);
 	if (*ret_fault)
 		goto unmap;
-	cleaner_count(unmapper, 1, n_bytes);
+	if (map->cleanup.n == 0)
+		map->cleanup.n = 1;
+	cleaner_count(unmapper, map->cleanup.n, n_bytes);
 	return map;
 
 unmap:

@@ -31,6 +31,7 @@ struct mapping {
 	ino_t ino;
 	uint64_t offset;
 	atomic_bool lost; /* see struct guest_region */
+	struct guest_fault_watch *watch;
 	atomic_uint refs; /* tables */
 };
 

@@ -150,6 +150,6 @@ void registry_on_events(struct registry *r)
 			device_step_update(dev);
 		}
 	} while (n == EVENTS_AT_ONCE && ++rounds < ROUNDS_AT_ONCE);
-	if (n == EVENTS_AT_ONCE)
+	if (n == EVENTS_AT_ONCE || mbox_is_behind(r->params.events))
 		mbox_rearm(r->params.events);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A table that a signal handler can read: an entry is there while its address is not 0, which is
+ * A table that a signal handler can read: a watch is there while its address is not 0, which is
  * written last and taken back first. Writers take turns by a lock that the handler doesn't take.
  */
 #include "engine/guest_fault.h"
@@ -11,27 +11,26 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "vhostd/limits.h"
-
-#define ENTRIES (VHOSTD_DEVICES_MAX * 16) /* 8 regions, and the maps that are on their way out */
-
-struct entry {
+struct guest_fault_watch {
 	_Atomic uintptr_t addr; /* 0: free. Release by writers, acquire by the handler */
 	_Atomic size_t n_bytes;
 	_Atomic size_t page_bytes;
 	atomic_bool *_Atomic lost;
 };
 
-static struct entry entries[ENTRIES];
-static atomic_uint n_used; /* entries at or beyond it were never used */
+static struct guest_fault_watch watches[GUEST_FAULT_WATCHES_MAX];
+static atomic_uint n_used; /* those at or beyond it were never used */
+/* Writers', by the lock: */
+static uint32_t free_numbers[GUEST_FAULT_WATCHES_MAX]; /* of those below n_used */
+static unsigned int n_free;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static struct entry *find(uintptr_t at)
+static struct guest_fault_watch *find(uintptr_t at)
 {
 	unsigned int n = atomic_load_explicit(&n_used, memory_order_acquire);
 
 	for (unsigned int i = 0; i < n; i++) {
-		struct entry *e = &entries[i];
+		struct guest_fault_watch *e = &watches[i];
 		uintptr_t addr = atomic_load_explicit(&e->addr, memory_order_acquire);
 
 		if (addr && at >= addr && at - addr < atomic_load(&e->n_bytes))
@@ -43,7 +42,7 @@ static struct entry *find(uintptr_t at)
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
 	uintptr_t at = (uintptr_t)info->si_addr;
-	struct entry *e = find(at);
+	struct guest_fault_watch *e = find(at);
 
 	(void)context;
 	if (e) {
@@ -68,33 +67,36 @@ void guest_fault_init(void)
 	sigaction(SIGBUS, &action, NULL);
 }
 
-bool guest_fault_watch(void *addr, size_t n_bytes, size_t page_bytes, atomic_bool *lost)
+struct guest_fault_watch *guest_fault_watch(void *addr, size_t n_bytes, size_t page_bytes,
+					    atomic_bool *lost)
 {
-	unsigned int i;
+	struct guest_fault_watch *watch = NULL;
+	unsigned int n;
 
 	pthread_mutex_lock(&lock);
-	for (i = 0; i < ENTRIES && atomic_load(&entries[i].addr); i++)
-		;
-	if (i < ENTRIES) {
-		atomic_store(&entries[i].n_bytes, n_bytes);
-		atomic_store(&entries[i].page_bytes, page_bytes);
-		atomic_store(&entries[i].lost, lost);
-		atomic_store_explicit(&entries[i].addr, (uintptr_t)addr, memory_order_release);
-		if (i >= atomic_load(&n_used))
-			atomic_store_explicit(&n_used, i + 1, memory_order_release);
+	n = atomic_load(&n_used);
+	if (n_free)
+		watch = &watches[free_numbers[--n_free]];
+	else if (n < GUEST_FAULT_WATCHES_MAX)
+		watch = &watches[n];
+	if (watch) {
+		atomic_store(&watch->n_bytes, n_bytes);
+		atomic_store(&watch->page_bytes, page_bytes);
+		atomic_store(&watch->lost, lost);
+		atomic_store_explicit(&watch->addr, (uintptr_t)addr, memory_order_release);
+		if (watch == &watches[n])
+			atomic_store_explicit(&n_used, n + 1, memory_order_release);
 	}
 	pthread_mutex_unlock(&lock);
-	return i < ENTRIES;
+	return watch;
 }
 
-void guest_fault_forget(void *addr)
+void guest_fault_forget(struct guest_fault_watch *watch)
 {
+	if (!watch)
+		return;
 	pthread_mutex_lock(&lock);
-	for (unsigned int i = 0; i < ENTRIES; i++) {
-		if (atomic_load(&entries[i].addr) == (uintptr_t)addr) {
-			atomic_store(&entries[i].addr, 0);
-			break;
-		}
-	}
+	atomic_store(&watch->addr, 0);
+	free_numbers[n_free++] = (uint32_t)(watch - watches);
 	pthread_mutex_unlock(&lock);
 }

@@ -15,11 +15,18 @@
 /** Installs the handler; once, before any guest's memory is mapped. */
 void guest_fault_init(void);
 
-/** [addr, addr + n_bytes) is a guest's, in pages of page_bytes; *lost is set when a page of it has
- *  gone. False when the table is full. Any thread but an LCORE. */
-bool guest_fault_watch(void *addr, size_t n_bytes, size_t page_bytes, atomic_bool *lost);
+/** As many mappings as the kernel lets a process have (vm.max_map_count) where nobody has raised
+ * it. */
+#define GUEST_FAULT_WATCHES_MAX 65536
 
-/** Before it is unmapped. */
-void guest_fault_forget(void *addr);
+struct guest_fault_watch;
+
+/** [addr, addr + n_bytes) is a guest's, in pages of page_bytes; *lost is set when a page of it has
+ *  gone. NULL when the table is full. Any thread but an LCORE. */
+struct guest_fault_watch *guest_fault_watch(void *addr, size_t n_bytes, size_t page_bytes,
+					    atomic_bool *lost);
+
+/** Before it is unmapped. NULL is none. */
+void guest_fault_forget(struct guest_fault_watch *watch);
 
 #endif

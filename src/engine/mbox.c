@@ -127,6 +127,13 @@ bool mbox_is_empty(const struct mbox *mbox)
 	return mbox->oldest == &mbox->stub && !atomic_load_explicit(next, memory_order_acquire);
 }
 
+bool mbox_is_behind(const struct mbox *mbox)
+{
+	struct msg *_Atomic *newest = (struct msg * _Atomic *)(uintptr_t)&mbox->newest;
+
+	return atomic_load_explicit(newest, memory_order_acquire) != mbox->oldest;
+}
+
 int mbox_fd(const struct mbox *mbox)
 {
 	return mbox->wakeup_fd;

@@ -46,6 +46,11 @@ unsigned int mbox_receive(struct mbox *mbox, struct msg **ret_msgs, unsigned int
  *  not seen yet. */
 bool mbox_is_empty(const struct mbox *mbox);
 
+/** The reader, when it has received less than it asked for: is there something that it could not
+ *  get at, because a sender has not come to the end of sending? Who only leaves messages doesn't
+ *  ring then. */
+bool mbox_is_behind(const struct mbox *mbox);
+
 /** Makes the eventfd readable. */
 void mbox_rearm(struct mbox *mbox);
 

@@ -25,7 +25,8 @@
  * of these is under way when the queue is freed.
  *
  * A fence: CTRL, who has changed what requests are checked against, sends FENCE to a queue that it
- * has attached and not stopped. It gets the message back as QUEUE_FENCED when all requests that
+ * has attached and not stopped, and that does not move: the old home might pass it on behind a STOP
+ * that went to the new one. It gets the message back as QUEUE_FENCED when all requests that
  * were in flight then have ended: at the latest just before QUEUE_DRAINED or QUEUE_MOVED. One at a
  * time.
  */

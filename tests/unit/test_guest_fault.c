@@ -17,18 +17,19 @@
 #include <unistd.h>
 
 #include "lib/unit.h"
-#include "vhostd/limits.h"
 
 #define PAGE    4096u
 #define N_PAGES 8u
-#define ENTRIES (VHOSTD_DEVICES_MAX * 16)
+#define ENTRIES GUEST_FAULT_WATCHES_MAX
 
 static volatile uint8_t *memory;
 static int fd = -1;
 static atomic_bool lost;
+static struct guest_fault_watch *watched; /* of `memory` */
 
 /* cmocka has a handler of its own for each test. */
-static bool watch_at(volatile uint8_t *at, size_t n_bytes, size_t page_bytes, atomic_bool *flag)
+static struct guest_fault_watch *watch_at(volatile uint8_t *at, size_t n_bytes, size_t page_bytes,
+					  atomic_bool *flag)
 {
 	guest_fault_init();
 	return guest_fault_watch((void *)(uintptr_t)at, n_bytes, page_bytes, flag);
@@ -36,12 +37,14 @@ static bool watch_at(volatile uint8_t *at, size_t n_bytes, size_t page_bytes, at
 
 static bool watch(void)
 {
-	return watch_at(memory, N_PAGES * PAGE, PAGE, &lost);
+	watched = watch_at(memory, N_PAGES * PAGE, PAGE, &lost);
+	return watched != NULL;
 }
 
 static void forget(void)
 {
-	guest_fault_forget((void *)(uintptr_t)memory);
+	guest_fault_forget(watched);
+	watched = NULL;
 }
 
 /* All but the first n_left pages go away. */
@@ -108,11 +111,13 @@ static void test_two_maps(void **state)
 {
 	static atomic_bool other_lost;
 	uint8_t *other = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct guest_fault_watch *other_watch;
 
 	(void)state;
 	assert_true(other != MAP_FAILED);
 	atomic_store(&other_lost, false);
-	assert_true(watch_at(other, PAGE, PAGE, &other_lost));
+	other_watch = watch_at(other, PAGE, PAGE, &other_lost);
+	assert_non_null(other_watch);
 	assert_true(watch());
 	take_away(0);
 	assert_int_equal(memory[PAGE], 0);
@@ -120,7 +125,7 @@ static void test_two_maps(void **state)
 	assert_false(atomic_load(&other_lost));
 	assert_int_equal(*(volatile uint8_t *)other, 0);
 	assert_true(atomic_load(&other_lost));
-	guest_fault_forget(other);
+	guest_fault_forget(other_watch);
 	forget();
 	munmap(other, PAGE);
 }
@@ -137,13 +142,14 @@ static void test_large_pages(void **state)
 	assert_true(mmap((void *)(uintptr_t)at, 2 * page, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED);
 	memset((void *)(uintptr_t)at, 9, 2 * page);
-	assert_true(watch_at(at, 2 * page, page, &lost));
+	watched = watch_at(at, 2 * page, page, &lost);
+	assert_non_null(watched);
 	take_away(5);
 	assert_int_equal(at[page + 3 * PAGE], 0);
 	assert_true(atomic_load(&lost));
 	assert_int_equal(at[page], 0); /* it went with the others of its page */
 	assert_int_equal(at[page - 1], 9);
-	guest_fault_forget((void *)(uintptr_t)at);
+	forget();
 	munmap(room, 3 * page);
 }
 
@@ -173,7 +179,8 @@ static void test_elsewhere(void **state)
 
 	(void)state;
 	assert_true(other != MAP_FAILED);
-	assert_true(watch_at(memory, 2 * PAGE, PAGE, &lost));
+	watched = watch_at(memory, 2 * PAGE, PAGE, &lost);
+	assert_non_null(watched);
 	take_away(0);
 	assert_int_equal(death_at(other), SIGBUS);
 	assert_int_equal(death_at(memory), -2);
@@ -188,25 +195,30 @@ static void test_elsewhere(void **state)
 /* It holds ENTRIES, says so, and each that is forgotten makes room for one. */
 static void test_full_table(void **state)
 {
+	struct guest_fault_watch **all = calloc(ENTRIES, sizeof(struct guest_fault_watch *));
 	uint8_t *base =
 		mmap(NULL, (size_t)ENTRIES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	unsigned int n = 0;
 
 	(void)state;
+	assert_non_null(all);
 	assert_true(base != MAP_FAILED);
-	while (n < ENTRIES && guest_fault_watch(base + (size_t)n * PAGE, PAGE, PAGE, &lost))
+	while (n < ENTRIES &&
+	       (all[n] = guest_fault_watch(base + (size_t)n * PAGE, PAGE, PAGE, &lost)))
 		n++;
 	assert_int_equal(n, ENTRIES);
 	assert_false(watch());
-	guest_fault_forget(base + (size_t)(ENTRIES / 2) * PAGE);
+	guest_fault_forget(all[ENTRIES / 2]);
 	assert_true(watch());
 	take_away(0);
 	assert_int_equal(memory[0], 0);
 	assert_true(atomic_load(&lost));
 	forget();
+	all[ENTRIES / 2] = NULL;
 	for (unsigned int i = 0; i < ENTRIES; i++)
-		guest_fault_forget(base + (size_t)i * PAGE);
+		guest_fault_forget(all[i]);
 	munmap(base, (size_t)ENTRIES * PAGE);
+	free(all);
 }
 
 static int setup(void **state)
