@@ -97,10 +97,13 @@ static void test_leave(void **state)
 	assert_int_equal(mbox_receive(mbox, got, 4), 2);
 	assert_ptr_equal(got[0], &msgs[0]);
 	assert_ptr_equal(got[1], &msgs[1]);
+	assert_false(mbox_is_behind(mbox));
 	mbox_leave(mbox, &msgs[2]);
 	assert_false(is_readable(mbox));
+	assert_true(mbox_is_behind(mbox));
 	assert_int_equal(mbox_receive(mbox, got, 4), 1);
 	assert_ptr_equal(got[0], &msgs[2]);
+	assert_false(mbox_is_behind(mbox));
 	mbox_free(mbox);
 }
 
