@@ -76,7 +76,8 @@ def test_descriptors_of_pieces():
                     send(front_end.sock, kick[:cut], *[eventfd] * with_first)
                     send(front_end.sock, kick[cut:], *[eventfd] * (not with_first))
                     assert front_end.ask().is_answered()
-                    expect(n_descriptors(daemon), before + 1, "descriptors of a ring's kick")
+                    wait_for(f"{n_descriptors(daemon)} descriptors, {before} before the kick's",
+                             lambda: n_descriptors(daemon) == before + 1)
             assert "warning" not in daemon.log(), daemon.log()
         os.close(eventfd)
 
