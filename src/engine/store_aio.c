@@ -53,9 +53,9 @@ static void prepare(const struct aio_channel *ch, struct store_io *io) IN_LCORE
 	else if (f->bounce)
 		io_prep_pwrite(iocb, s->fd, f->bounce, f->step_bytes, at);
 	else if (io->op == STORE_READ)
-		io_prep_preadv(iocb, s->fd, io->iov, io->n_iov, at);
+		io_prep_preadv(iocb, s->fd, io->iov, f->n_iov, at);
 	else
-		io_prep_pwritev(iocb, s->fd, io->iov, io->n_iov, at);
+		io_prep_pwritev(iocb, s->fd, io->iov, f->n_iov, at);
 	if (is_rw(io))
 		iocb->aio_rw_flags = file_rw_flags(&ch->base, io);
 	if (ch->base.base.doorbell && is_away(ch, io)) /* IOCB_FLAG_RESFD: the kernel rings */

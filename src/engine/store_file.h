@@ -23,6 +23,9 @@ struct file_store {
 	bool in_memory;     /* tmpfs: no RWF_NOWAIT, and nothing to wait for */
 	atomic_bool nowait; /* RWF_NOWAIT works, else helpers read and write; lcores
 			     * switch it off */
+	/* Without O_DIRECT: -errno of the first flush that failed, for all that follow. The kernel
+	 * tells only once of pages that it could not write. */
+	atomic_int flush_failed;
 	struct offload_group offload;
 };
 
@@ -63,6 +66,6 @@ int file_rw(const struct file_store *store, const struct store_io *io, const str
 	    unsigned int n_iov, uint64_t offset) IN_JOB;
 
 /** FLUSH, DISCARD or WRITE_ZEROES, waiting as long as it takes; 0 or -errno. */
-int file_range(const struct file_store *store, const struct store_io *io) IN_JOB;
+int file_range(struct file_store *store, const struct store_io *io) IN_JOB;
 
 #endif

@@ -105,7 +105,21 @@ static int write_zeroes(const struct file_store *s, uint64_t offset, uint64_t n_
 	return -errno;
 }
 
-int file_range(const struct file_store *s, const struct store_io *io)
+static int flush(struct file_store *s)
+{
+	int ret = s->direct ? 0 : atomic_load(&s->flush_failed);
+
+	if (ret)
+		return ret;
+	ret = fdatasync(s->fd) ? -errno : 0;
+	if (s->direct)
+		return ret;
+	if (ret)
+		atomic_store(&s->flush_failed, ret);
+	return atomic_load(&s->flush_failed); /* another one's, perhaps */
+}
+
+int file_range(struct file_store *s, const struct store_io *io)
 {
 	int ret = 0;
 
@@ -116,6 +130,6 @@ int file_range(const struct file_store *s, const struct store_io *io)
 	else if (io->op == STORE_WRITE_ZEROES)
 		ret = write_zeroes(s, io->offset_bytes, io->n_bytes, io->flags & STORE_IO_UNMAP);
 	if (ret == 0 && (io->op == STORE_FLUSH || (io->flags & STORE_IO_FUA)))
-		ret = fdatasync(s->fd) ? -errno : 0;
+		ret = flush(s);
 	return ret;
 }

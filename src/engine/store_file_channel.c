@@ -6,6 +6,10 @@
 
 #include "base/compiler.h"
 
+/* Reads and writes of more than that are large, and go on in steps. */
+#define LARGE_BYTES      (1u << 20)
+#define LARGE_STEP_BYTES (512u << 10)
+
 static struct store_io *io_of(struct file_io *f)
 {
 	return container_of((uint8_t(*)[STORE_IO_PRIV_BYTES])(void *)f, struct store_io, priv);
@@ -41,7 +45,7 @@ static void end(struct file_channel *ch, struct store_io *io, int result)
 /* In a helper. The result is taken up by take_offloaded(). */
 static void offload_run(struct offload_task *task)
 {
-	const struct file_store *s = container_of(task->group, struct file_store, offload);
+	struct file_store *s = container_of(task->group, struct file_store, offload);
 	struct file_io *f = container_of(task, struct file_io, task);
 	struct store_io *io = io_of(f);
 	struct iovec one = {f->bounce, f->step_bytes};
@@ -52,7 +56,7 @@ static void offload_run(struct offload_task *task)
 	else if (f->bounce)
 		io->result = file_rw(s, io, &one, 1, io->offset_bytes + f->n_done);
 	else
-		io->result = file_rw(s, io, io->iov, io->n_iov, io->offset_bytes + f->n_done);
+		io->result = file_rw(s, io, io->iov, f->n_iov, io->offset_bytes + f->n_done);
 }
 
 void file_channel_offload(struct file_channel *ch, struct store_io *io)
@@ -80,6 +84,49 @@ static bool prepare_bounce(struct file_channel *ch, struct store_io *io) IN_LCOR
 	f->step_bytes = left < BOUNCE_BYTES ? left : BOUNCE_BYTES;
 	return io->op == STORE_READ ||
 	       bounce_copy(&ch->bounce, io, f->bounce, f->step_bytes, false);
+}
+
+/* The step has all that is left of the operation, or the first LARGE_STEP_BYTES of it; they end
+ * between blocks, because all pieces do. */
+static void cut(struct store_io *io)
+{
+	struct file_io *f = file_io_of(io);
+	uint64_t n_bytes = 0;
+
+	f->n_iov = io->n_iov;
+	f->cut_bytes = 0;
+	if (f->step_bytes <= LARGE_BYTES)
+		return;
+	f->step_bytes = LARGE_STEP_BYTES;
+	f->n_iov = 0;
+	while (n_bytes < LARGE_STEP_BYTES)
+		n_bytes += io->iov[f->n_iov++].iov_len;
+	f->cut_bytes = n_bytes - LARGE_STEP_BYTES;
+	io->iov[f->n_iov - 1].iov_len -= f->cut_bytes;
+}
+
+static void mend(struct store_io *io)
+{
+	struct file_io *f = file_io_of(io);
+
+	if (f->cut_bytes)
+		io->iov[f->n_iov - 1].iov_len += f->cut_bytes;
+	f->cut_bytes = 0;
+}
+
+/* Another step of a large operation, or the first? False: enough were begun, it waits. */
+static bool may_go_on(struct file_channel *ch, struct store_io *io)
+{
+	const struct file_io *f = file_io_of(io);
+
+	if (io->n_bytes <= LARGE_BYTES)
+		return true;
+	if (ch->large_left == 0) {
+		io_fifo_put(&ch->large, io);
+		return false;
+	}
+	ch->large_left -= f->step_bytes < ch->large_left ? f->step_bytes : ch->large_left;
+	return true;
 }
 
 /* Is the step's read or write for the kernel? Else a helper has it now. */
@@ -111,8 +158,14 @@ static bool next_step(struct file_channel *ch, struct store_io *io) IN_LCORE
 	if (!is_rw(io))
 		return route_range(ch, io);
 	f->step_bytes = io->n_bytes - f->n_done;
-	if (s->direct && (f->bounce || !file_is_aligned(s, io)) && !prepare_bounce(ch, io))
-		return false;
+	if (s->direct && (f->bounce || !file_is_aligned(s, io))) {
+		if (!prepare_bounce(ch, io))
+			return false;
+	} else {
+		if (!may_go_on(ch, io))
+			return false;
+		cut(io);
+	}
 	return route_rw(ch, io);
 }
 
@@ -139,11 +192,13 @@ void file_channel_submit(struct store_channel *channel, struct store_io **ios, u
 
 	role_assert(&role_lcore);
 	bounce_begin(&ch->bounce);
+	ch->large_left = LARGE_STEP_BYTES;
 	for (unsigned int i = 0; i < n_ios; i++) {
 		struct file_io *f = file_io_of(ios[i]);
 
 		f->n_done = 0;
 		f->bounce = NULL;
+		f->cut_bytes = 0;
 		f->syncing = false;
 	}
 	start_steps(ch, ios, n_ios);
@@ -170,6 +225,7 @@ static void step_done(struct file_channel *ch, struct store_io *io, uint64_t n) 
 		if (!bounce_copy(&ch->bounce, io, f->bounce, n, true))
 			return;
 	} else if (!f->bounce) {
+		mend(io);
 		store_io_advance(io, n);
 	}
 	f->n_done += n;
@@ -268,6 +324,14 @@ static void retry_bounced(struct file_channel *ch) IN_LCORE
 		start_steps(ch, &io, 1);
 }
 
+static void retry_large(struct file_channel *ch) IN_LCORE
+{
+	struct store_io *io;
+
+	while (ch->large_left > 0 && (io = io_fifo_get(&ch->large)))
+		start_steps(ch, &io, 1);
+}
+
 unsigned int file_channel_reap(struct store_channel *channel, struct store_io **ret_ios,
 			       unsigned int n_max)
 {
@@ -276,12 +340,14 @@ unsigned int file_channel_reap(struct store_channel *channel, struct store_io **
 
 	role_assert(&role_lcore);
 	bounce_begin(&ch->bounce);
+	ch->large_left = LARGE_STEP_BYTES;
 	ch->kernel->take(ch);
 	take_offloaded(ch);
 	if (ch->waiting.head && !ch->full)
 		retry_waiting(ch);
 	if (ch->bounce.copy_waiting.head || ch->bounce.waiting.head)
 		retry_bounced(ch);
+	retry_large(ch);
 	while (n < n_max && ch->ended.head)
 		ret_ios[n++] = io_fifo_get(&ch->ended);
 	return n;

@@ -12,6 +12,10 @@
  *   discard, write zeroes   the kernel's where it has such a thing, and a flush after it for FUA;
  *                           else a helper's, as is what the kernel has failed to do
  *
+ *   large                   piece by piece, so many bytes a turn: the kernel looks up each page of
+ *                           the guest's, and does in the caller's time what is quick (zeroes of a
+ *                           hole: 2 ms for 64 MiB and more)
+ *
  * Short reads and writes go on where they stopped. What the kernel has no room for, or what waits
  * for a bounce buffer or to be copied, waits in a list of the channel; reap goes on with it. Where
  * there is no RWF_NOWAIT, helpers do all reads and writes, because the lcore might sleep.
@@ -49,19 +53,24 @@ struct file_channel {
 	const struct file_kernel *kernel;
 	bool full;              /* the kernel, since the last completion: the kind sets it */
 	struct io_fifo waiting; /* for room in the kernel */
+	struct io_fifo large;   /* for another turn, to do more of what is large */
+	uint64_t large_left;    /* bytes of it that may begin in this turn */
 	struct io_fifo ended;
 	struct bounce bounce;
 	struct offload_done offloaded;
 };
 
-/** What the store keeps in a store_io. */
+/** What the store keeps in a store_io. iov's entries are as they were but while a step is under
+ * way: then only n_iov of them are its, and the last one is shorter by cut_bytes. */
 struct file_io {
 	alignas(8) uint8_t kernel[FILE_IO_KERNEL_BYTES]; /* the kind's own */
 	struct offload_task task;
 	uint64_t n_done;     /* bytes of the operation */
 	uint8_t *bounce;     /* NULL: on the guest's own pages */
 	uint64_t step_bytes; /* of the step that is under way */
-	bool syncing;        /* DISCARD, WRITE_ZEROES: the step is the flush of FUA */
+	uint64_t cut_bytes;
+	uint16_t n_iov;
+	bool syncing; /* DISCARD, WRITE_ZEROES: the step is the flush of FUA */
 };
 
 _Static_assert(sizeof(struct file_io) <= STORE_IO_PRIV_BYTES, "fits in a store_io");

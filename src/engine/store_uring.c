@@ -97,7 +97,7 @@ static void prepare_pinned(struct uring_channel *ch, struct store_io *io, int pi
 /* The piece that all of it is in; -1: it is not in one. */
 static int piece_of(const struct uring_channel *ch, struct store_io *io) IN_LCORE
 {
-	if (!ch->pinned || io->n_iov != 1 || file_io_of(io)->bounce)
+	if (!ch->pinned || file_io_of(io)->n_iov != 1 || file_io_of(io)->bounce)
 		return -1;
 	return pinned_find(ch->pinned, io->iov[0].iov_base, io->iov[0].iov_len);
 }
@@ -114,10 +114,10 @@ static void prepare_rw(struct uring_channel *ch, struct store_io *io,
 		one = io->iov[0];
 	if (piece >= 0)
 		prepare_pinned(ch, io, piece, sqe);
-	else if (!f->bounce && (io->n_iov > 1 || one.iov_len > INT32_MAX) && io->op == STORE_READ)
-		io_uring_prep_readv(sqe, fd, io->iov, io->n_iov, at);
-	else if (!f->bounce && (io->n_iov > 1 || one.iov_len > INT32_MAX))
-		io_uring_prep_writev(sqe, fd, io->iov, io->n_iov, at);
+	else if (!f->bounce && (f->n_iov > 1 || one.iov_len > INT32_MAX) && io->op == STORE_READ)
+		io_uring_prep_readv(sqe, fd, io->iov, f->n_iov, at);
+	else if (!f->bounce && (f->n_iov > 1 || one.iov_len > INT32_MAX))
+		io_uring_prep_writev(sqe, fd, io->iov, f->n_iov, at);
 	else if (io->op == STORE_READ)
 		io_uring_prep_read(sqe, fd, one.iov_base, (unsigned int)one.iov_len, at);
 	else
@@ -237,7 +237,7 @@ static bool uring_takes_range(const struct file_channel *channel,
 {
 	const struct uring_channel *ch = (const struct uring_channel *)channel;
 
-	return ch->has_workers &&
+	return ch->has_workers && file_store_of(channel)->direct &&
 	       !(io->op == STORE_DISCARD && file_store_of(channel)->is_block_device);
 }
 

@@ -166,6 +166,28 @@ static void one_mebibyte_in_one_request(void **state)
 		round_trip(io, 4096 * (i + 1), MIB, 5 + i, VFE_NO_GPA, &cuts[i]);
 }
 
+/* What the kernel is given in several steps, cut within a piece and between pieces. */
+static void eight_mebibytes_in_one_request(void **state)
+{
+	static const struct vfe_layout cuts[] = {
+		{.name = "one descriptor"},
+		{.name = "24 KiB", .seg_bytes = 24 * KIB, .indirect = true},
+		{.name = "sectors, then 60 KiB", .first_bytes = 512, .seg_bytes = 60 * KIB},
+		{.name = "off by 100", .first_bytes = 100, .seg_bytes = 128 * KIB},
+	};
+	struct vfe_blk_opts opts;
+	struct vfe_io *io;
+	unsigned int i;
+
+	(void)state;
+	vfe_blk_opts_init(&opts, NULL);
+	opts.queue_size = 512;
+	opts.n_indirect = 512;
+	io = fx_io(fx_open(fx_disk(NULL), &opts), 0, 2, 8 * MIB);
+	for (i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++)
+		round_trip(io, 16384 * i, 8 * MIB, 5 + i, VFE_NO_GPA, &cuts[i]);
+}
+
 static void as_many_segments_as_seg_max(void **state)
 {
 	struct virtio_blk_config config;
@@ -417,6 +439,7 @@ static const struct fx_case cases[] = {
 	FX_CASE(headers_cut_at_every_byte),
 	FX_CASE(data_in_single_bytes),
 	FX_CASE(one_mebibyte_in_one_request),
+	FX_CASE(eight_mebibytes_in_one_request),
 	FX_CASE(as_many_segments_as_seg_max),
 	FX_CASE(guest_buffers_at_any_address),
 	FX_CASE(buffers_across_memory_regions),
