@@ -196,8 +196,6 @@ static int on_visitor(struct visitor *v, int vid) IN_VHOST
 	}
 	if (ep->conn)
 		let_go(ep->conn); /* it has hung up: CTRL has seen that */
-	/* 5.2.5.2: the cache is in write-back mode after each reset. */
-	atomic_store_explicit(&ep->disk->write_cache, true, memory_order_relaxed);
 	n_connections++;
 	ep->conn = conn;
 	conn_of_vid[vid] = conn;

@@ -95,11 +95,24 @@ static void look_done(struct job *job)
 	device_step_update(dev);
 }
 
+static void tell_no_nowait(struct device *dev) IN_CTRL
+{
+	if (dev->store_watch.told_no_nowait ||
+	    !atomic_load_explicit(&dev->store->no_nowait, memory_order_relaxed))
+		return;
+	dev->store_watch.told_no_nowait = true;
+	log_notice(
+		dev->spec.name,
+		"%s can't be read and written without waiting (RWF_NOWAIT): helper threads do it",
+		dev->spec.path);
+}
+
 void store_watch_check(struct device *dev)
 {
 	struct store_watch *w = &dev->store_watch;
 	uint64_t n_errors = counter_get(&dev->store->n_errors);
 
+	tell_no_nowait(dev);
 	if (n_errors == w->n_told && w->state == STORE_STATE_OK)
 		return;
 	if (n_errors != w->n_told)

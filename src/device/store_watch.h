@@ -31,6 +31,7 @@ struct store_watch {
 	uint64_t size_bytes;    /* of the file or device, then */
 	uint64_t n_told;        /* errors that the log knows of, in all and by errno */
 	uint64_t n_told_by_errno[STORE_ERRNO_MAX + 1];
+	bool told_no_nowait;
 	struct log_limit error_lines, state_lines;
 	bool looking; /* the job is under way: it writes what follows */
 	struct job job;

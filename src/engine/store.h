@@ -133,6 +133,8 @@ struct store {
 	_Atomic uint64_t n_errors;       /* operations that ended with an error */
 	_Atomic uint64_t n_errors_by_errno[STORE_ERRNO_MAX + 1];
 	_Atomic uint64_t n_helped; /* steps of operations that helper threads did */
+	atomic_bool no_nowait;     /* they do all reads and writes: there is no RWF_NOWAIT. An lcore
+				    * has seen that */
 };
 
 /** One lcore's way into a store; a kind embeds it as its first member. */

@@ -26,10 +26,19 @@ void bounce_close(struct bounce *b)
 
 uint8_t *bounce_get(struct bounce *b, struct store_io *io)
 {
-	if (b->n_free)
+	if (b->n_free && !b->waiting.head)
 		return b->free[--b->n_free];
 	io_fifo_put(&b->waiting, io);
 	return NULL;
+}
+
+struct store_io *bounce_next(struct bounce *b, uint8_t **ret_buf)
+{
+	struct store_io *io = b->n_free ? io_fifo_get(&b->waiting) : NULL;
+
+	if (io)
+		*ret_buf = b->free[--b->n_free];
+	return io;
 }
 
 bool bounce_copy(struct bounce *b, struct store_io *io, uint8_t *buf, uint64_t n_bytes, bool to_iov)

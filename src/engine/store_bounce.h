@@ -32,8 +32,11 @@ static inline void bounce_begin(struct bounce *bounce)
 	bounce->copy_left = BOUNCE_COPY_BYTES;
 }
 
-/** A buffer, or NULL: the operation waits for one. */
+/** A buffer, or NULL: the operation waits for one, behind those that do already. */
 uint8_t *bounce_get(struct bounce *bounce, struct store_io *io) IN_LCORE;
+
+/** The operation that has waited longest, with a buffer; NULL: none waits, or none is free. */
+struct store_io *bounce_next(struct bounce *bounce, uint8_t **ret_buf) IN_LCORE;
 
 static inline void bounce_put(struct bounce *bounce, uint8_t *buf)
 {

@@ -65,6 +65,16 @@ static int open_fd(const struct store_params *p, struct file_store *s, struct er
 				 p->path);
 	if (s->fd < 0)
 		return error_set(err, VHOSTD_ERR_STORE, "path: %s: %s", p->path, strerror(errno));
+	/* The path may lead elsewhere by now. */
+	if (fstat(s->fd, &st) || check_kind(p, &st, err) ||
+	    s->is_block_device != S_ISBLK(st.st_mode)) {
+		close(s->fd);
+		return err->code != VHOSTD_ERR_OK
+			       ? -1
+			       : error_set(err, VHOSTD_ERR_STORE,
+					   "path: %s has changed while it was opened; try again",
+					   p->path);
+	}
 	return 0;
 }
 
@@ -283,7 +293,6 @@ int file_open(const struct store_params *p, const struct store_ops *ops, struct 
 	s->base.ops = ops;
 	s->block_size_bytes = p->block_size_bytes;
 	s->uring = p->uring;
-	atomic_init(&s->nowait, true);
 	offload_group_init(&s->offload, p->offload);
 	if (open_fd(p, s, err))
 		goto free_store;

@@ -20,9 +20,7 @@ struct file_store {
 	uint32_t memory_alignment; /* of buffers, for O_DIRECT */
 	uint32_t offset_alignment; /* of lengths and offsets */
 	struct uring_settings uring;
-	bool in_memory;     /* tmpfs: no RWF_NOWAIT, and nothing to wait for */
-	atomic_bool nowait; /* RWF_NOWAIT works, else helpers read and write; lcores
-			     * switch it off */
+	bool in_memory; /* tmpfs: no RWF_NOWAIT, and nothing to wait for */
 	/* Without O_DIRECT: -errno of the first flush that failed, for all that follow. The kernel
 	 * tells only once of pages that it could not write. */
 	atomic_int flush_failed;
@@ -62,7 +60,7 @@ static inline bool file_is_aligned(const struct file_store *s, const struct stor
 }
 
 /** READ or WRITE of these pieces at `offset`, waiting as long as it takes; bytes done or -errno. */
-int file_rw(const struct file_store *store, const struct store_io *io, const struct iovec *iov,
+int file_rw(struct file_store *store, const struct store_io *io, const struct iovec *iov,
 	    unsigned int n_iov, uint64_t offset) IN_JOB;
 
 /** FLUSH, DISCARD or WRITE_ZEROES, waiting as long as it takes; 0 or -errno. */

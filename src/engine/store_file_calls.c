@@ -16,20 +16,41 @@
 #define PAGE_BYTES 4096u
 #define ZERO_BYTES (1u << 20)
 
-int file_rw(const struct file_store *s, const struct store_io *io, const struct iovec *iov,
+static int flush(struct file_store *s)
+{
+	int ret = s->direct ? 0 : atomic_load(&s->flush_failed);
+
+	if (ret)
+		return ret;
+	ret = fdatasync(s->fd) ? -errno : 0;
+	if (s->direct)
+		return ret;
+	if (ret)
+		atomic_store(&s->flush_failed, ret);
+	return atomic_load(&s->flush_failed); /* another one's, perhaps */
+}
+
+int file_rw(struct file_store *s, const struct store_io *io, const struct iovec *iov,
 	    unsigned int n_iov, uint64_t offset)
 {
 	int n_pieces = n_iov < FILE_IOV_MAX ? (int)n_iov : FILE_IOV_MAX;
-	int flags = io->flags & STORE_IO_FUA ? RWF_DSYNC : 0;
+	bool sync = io->op == STORE_WRITE && (io->flags & STORE_IO_FUA);
 	ssize_t n;
+	int ret;
 
 	do {
 		if (io->op == STORE_READ)
 			n = preadv2(s->fd, iov, n_pieces, (off_t)offset, 0);
 		else
-			n = pwritev2(s->fd, iov, n_pieces, (off_t)offset, flags);
+			n = pwritev2(s->fd, iov, n_pieces, (off_t)offset,
+				     sync && s->direct ? RWF_DSYNC : 0);
 	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : (int)n;
+	if (n < 0)
+		return -errno;
+	/* It would take the news of an older page that is lost, and the next flush not hear of it.
+	 */
+	ret = sync && !s->direct ? flush(s) : 0;
+	return ret ? ret : (int)n;
 }
 
 /* fallocate() on a range. On tmpfs it keeps the inode locked, and an lcore's write sleeps until it
@@ -103,20 +124,6 @@ static int write_zeroes(const struct file_store *s, uint64_t offset, uint64_t n_
 	if (errno == EOPNOTSUPP || errno == EINVAL || errno == ENOTTY)
 		return write_zero_pages(s, offset, n_bytes);
 	return -errno;
-}
-
-static int flush(struct file_store *s)
-{
-	int ret = s->direct ? 0 : atomic_load(&s->flush_failed);
-
-	if (ret)
-		return ret;
-	ret = fdatasync(s->fd) ? -errno : 0;
-	if (s->direct)
-		return ret;
-	if (ret)
-		atomic_store(&s->flush_failed, ret);
-	return atomic_load(&s->flush_failed); /* another one's, perhaps */
 }
 
 int file_range(struct file_store *s, const struct store_io *io)

@@ -133,9 +133,9 @@ static bool may_go_on(struct file_channel *ch, struct store_io *io)
 static bool route_rw(struct file_channel *ch, struct store_io *io) IN_LCORE
 {
 	const struct file_store *s = file_store_of(ch);
-	bool nowait = atomic_load_explicit(&s->nowait, memory_order_relaxed);
+	bool no_nowait = atomic_load_explicit(&s->base.no_nowait, memory_order_relaxed);
 
-	if (s->direct && (nowait || file_is_copied(ch)))
+	if (s->direct && (!no_nowait || file_is_copied(ch)))
 		return true;
 	file_channel_offload(ch, io);
 	return false;
@@ -269,8 +269,8 @@ void file_channel_ended(struct file_channel *ch, struct store_io *io, int64_t re
 	if (!is_rw(io)) {
 		range_ended(ch, io, result);
 	} else if (result == -EOPNOTSUPP) {
-		/* No RWF_NOWAIT: for this file system or device at all, or for the moment. */
-		atomic_store_explicit(&file_store_of(ch)->nowait, false, memory_order_relaxed);
+		/* No RWF_NOWAIT: store_watch.c tells. */
+		atomic_store_explicit(&ch->base.store->no_nowait, true, memory_order_relaxed);
 		file_channel_offload(ch, io);
 	} else if (result == -EAGAIN) {
 		file_channel_offload(ch, io);
@@ -313,6 +313,7 @@ static void retry_bounced(struct file_channel *ch) IN_LCORE
 {
 	struct bounce *b = &ch->bounce;
 	struct store_io *io;
+	uint8_t *buf;
 
 	while (b->copy_left > 0 && (io = io_fifo_get(&b->copy_waiting))) {
 		if (io->op == STORE_READ)
@@ -320,8 +321,10 @@ static void retry_bounced(struct file_channel *ch) IN_LCORE
 		else
 			start_steps(ch, &io, 1);
 	}
-	while (b->copy_left > 0 && b->n_free && (io = io_fifo_get(&b->waiting)))
+	while ((io = bounce_next(b, &buf))) {
+		file_io_of(io)->bounce = buf;
 		start_steps(ch, &io, 1);
+	}
 }
 
 static void retry_large(struct file_channel *ch) IN_LCORE

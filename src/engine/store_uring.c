@@ -43,7 +43,8 @@ struct uring_channel {
 	bool started;     /* by the lcore */
 	bool has_workers; /* enough of them for the slow operations; else helpers do those */
 	unsigned int n_in_kernel;
-	unsigned int n_slow; /* of those: with the kernel's workers */
+	unsigned int n_slow;   /* of those: with the kernel's workers */
+	unsigned int n_unsent; /* of those: the kernel has not taken them, being short of memory */
 	struct io_fifo slow_waiting;
 	const struct pinned *pinned; /* NULL: none */
 };
@@ -160,11 +161,26 @@ static void start_one(struct uring_channel *ch, struct store_io *io) IN_LCORE
 		prepare_slow(ch, io, sqe);
 	io_uring_sqe_set_data(sqe, io);
 	ch->n_in_kernel++;
-	ch->base.base.n_away += !settings_of(ch)->iopoll;
+	ch->n_unsent++;
 	ch->n_slow += !is_rw(io);
 }
 
-/* What the kernel doesn't take now, being short of memory, it gets from uring_take(). */
+/* What the kernel doesn't take now it gets from uring_take(): until then it is not away, for nobody
+ * would ring. A thread of the kernel's takes all of it. */
+static void hand_in(struct uring_channel *ch) IN_LCORE
+{
+	unsigned int n_left = 0;
+
+	io_uring_submit(&ch->ring);
+	if (!settings_of(ch)->sqpoll)
+		n_left = io_uring_sq_ready(&ch->ring);
+	if (unlikely(n_left > ch->n_unsent))
+		n_left = ch->n_unsent; /* start_ring()'s is among them */
+	if (!settings_of(ch)->iopoll)
+		ch->base.base.n_away += ch->n_unsent - n_left;
+	ch->n_unsent = n_left;
+}
+
 static void uring_start(struct file_channel *channel, struct store_io **ios,
 			unsigned int n_ios) IN_LCORE
 {
@@ -173,7 +189,7 @@ static void uring_start(struct file_channel *channel, struct store_io **ios,
 	for (unsigned int i = 0; i < n_ios; i++)
 		start_one(ch, ios[i]);
 	if (io_uring_sq_ready(&ch->ring))
-		io_uring_submit(&ch->ring);
+		hand_in(ch);
 }
 
 static void cqe_ended(struct uring_channel *ch, struct store_io *io, int result) IN_LCORE
@@ -208,7 +224,7 @@ static bool wants_call(const struct uring_channel *ch) IN_LCORE
 static void poll_ring(struct uring_channel *ch) IN_LCORE
 {
 	if (io_uring_sq_ready(&ch->ring))
-		io_uring_submit(&ch->ring);
+		hand_in(ch);
 	if (wants_call(ch))
 		io_uring_get_events(&ch->ring);
 }

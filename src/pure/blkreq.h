@@ -28,7 +28,10 @@
 /** What a disk looks like to its guests. Constant while the disk exists but for the atomics. */
 struct blk_disk {
 	_Atomic uint64_t capacity_sectors; /* of 512 bytes; written by CTRL */
-	atomic_bool write_cache;           /* CONFIG_WCE's writeback; written by VHOST */
+	/* CONFIG_WCE's writeback; written by VHOST. It outlives a connection: no message tells a
+	 * reset (5.2.5.2) from a front end that reconnects, whose guest may rely on write-through.
+	 */
+	atomic_bool write_cache;
 	uint32_t block_size_bytes;
 	uint32_t max_discard_sectors; /* 0: no DISCARD */
 	uint32_t discard_alignment_sectors;

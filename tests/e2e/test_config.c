@@ -100,6 +100,22 @@ static void write_cache_can_be_toggled(void **state)
 	}
 }
 
+/* A front end that was cut off comes back, its guest still running and in write-through. */
+static void write_through_outlives_a_connection(void **state)
+{
+	struct virtio_blk_config config = {0};
+	struct td_disk *disk = fx_disk(NULL);
+	struct vfe_blk *blk = fx_open(disk, NULL);
+
+	(void)state;
+	FX_OK(vfe_blk_set_wce(blk, 0));
+	FX_OK(vfe_blk_get_config(blk, &config, 57)); /* it has arrived */
+	vfe_blk_hang_up(blk);
+	blk = fx_open_patiently(disk);
+	FX_OK(vfe_blk_get_config(blk, &config, 57));
+	FX_ASSERT(config.wce == 0, "wce %u", config.wce);
+}
+
 static void toggling_the_cache_needs_no_idle_queue(void **state)
 {
 	struct vfe_io *io = fx_io(fx_open(fx_disk(NULL), NULL), 0, 32, 4096);
@@ -207,6 +223,7 @@ static void capacities_that_are_no_blocks(void **state)
 #define TOO_LONG  "qemu-storage-daemon refuses sizes over its structure (the specification lets it)"
 #define ODD_FILE  "a store with O_DIRECT may refuse a file of an odd length (QEMU 7.2 does)"
 #define NO_OFFSET "qemu-storage-daemon 7.2 ignores the offset"
+#define BACK      "qemu-storage-daemon may begin in write-back mode again"
 #define HANGS_UP  "qemu-storage-daemon 7.2 hangs up when it refuses SET_CONFIG"
 
 static const struct fx_case cases[] = {
@@ -215,6 +232,7 @@ static const struct fx_case cases[] = {
 	FX_CASE_ON(every_size_up_to_256, FX_VHOSTD, TOO_LONG),
 	FX_CASE_ON(reads_at_an_offset, FX_VHOSTD, NO_OFFSET),
 	FX_CASE(write_cache_can_be_toggled),
+	FX_CASE_ON(write_through_outlives_a_connection, FX_VHOSTD, BACK),
 	FX_CASE(toggling_the_cache_needs_no_idle_queue),
 	FX_CASE_ON(writing_another_field_changes_nothing, FX_VHOSTD, HANGS_UP),
 	FX_CASE(disks_with_4096_byte_blocks),

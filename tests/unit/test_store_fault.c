@@ -183,6 +183,37 @@ static void test_errors(void **state)
 	free(buf);
 }
 
+/* What the kernel has not taken rings no doorbell: an lcore must not sleep on it. */
+static void test_not_taken_is_not_away(void **state)
+{
+	struct store_io ios[6], *list[6];
+	struct iovec iov[6];
+	uint8_t *buf = aligned_alloc(4096, 6 * 4096);
+	struct rig rig;
+
+	(void)state;
+	assert_non_null(buf);
+	make(&rig);
+	kernel.room = 4;
+	kernel.hold = true;
+	for (unsigned int i = 0; i < 6; i++) {
+		iov[i] = (struct iovec){buf + i * 4096, 4096};
+		ios[i] = (struct store_io){.op = STORE_READ,
+					   .n_iov = 1,
+					   .offset_bytes = i * 4096,
+					   .n_bytes = 4096,
+					   .iov = &iov[i]};
+		list[i] = &ios[i];
+	}
+	rig_submit(&rig, list, 6);
+	assert_int_equal(rig.channel->n_away, 4);
+	kernel.hold = false;
+	rig_wait(&rig, list, 6);
+	assert_int_equal(rig.channel->n_away, 0);
+	rig_close(&rig);
+	free(buf);
+}
+
 /* A full context is not asked again and again, only when something has come out of it. */
 static void test_full_context(void **state)
 {
@@ -283,7 +314,7 @@ static int teardown(void **state)
 		cmocka_unit_test(test_little_room), cmocka_unit_test(test_short),                  \
 		cmocka_unit_test(test_eagain_events), cmocka_unit_test(test_eopnotsupp_at_once),   \
 		cmocka_unit_test(test_eopnotsupp_events), cmocka_unit_test(test_errors),           \
-		cmocka_unit_test(test_bounce_turns)
+		cmocka_unit_test(test_not_taken_is_not_away), cmocka_unit_test(test_bounce_turns)
 
 int main(int argc, char **argv)
 {
