@@ -22,11 +22,12 @@
 #define SLOW_US     50
 
 /* A turn's calls on the front ends' descriptors take that long at most, or they are left alone: for
- * a second, then twice as long each time, up to about an hour; from the beginning again when they
- * were trusted for FORGIVE_AFTER times as long. A machine that stands still looks the same. */
+ * a tenth of a second, then twice as long each time, up to about an hour; from the beginning again
+ * when they were trusted for FORGIVE_AFTER times as long. Not where something else got the CPU; a
+ * machine whose host stops it looks the same. */
 #define PATIENCE_US          100
-#define DISTRUST_US          1000000
-#define DISTRUST_DOUBLED_MAX 12
+#define DISTRUST_US          100000
+#define DISTRUST_DOUBLED_MAX 15
 #define FORGIVE_AFTER        16
 
 static int lane_make(const struct lane_params *params, struct lane **ret_lane,
@@ -103,8 +104,11 @@ void lane_spent(struct lane *lane, uint64_t begin_tsc)
 	uint64_t now_tsc = turn_now_tsc();
 
 	lane->trust.spent_tsc += now_tsc - begin_tsc;
-	if (unlikely(lane->trust.spent_tsc > lane->patience_tsc))
+	if (likely(lane->trust.spent_tsc <= lane->patience_tsc))
+		return;
+	if (!lcore_was_preempted(lane->lcore))
 		lose_trust(&lane->trust, now_tsc);
+	lane->trust.spent_tsc = 0;
 }
 
 static bool is_polled(const struct queue *q)

@@ -83,6 +83,9 @@ struct signaller *lcore_signaller(struct lcore *lcore) IN_LCORE;
 /** Has a helper thread signal relay->fd; the relay comes back by queue_relay_back(). */
 void lcore_lend(struct lcore *lcore, struct relay *relay) IN_LCORE;
 
+/** Did something else get its CPU since this was asked last, or a turn was slow? */
+bool lcore_was_preempted(struct lcore *lcore) IN_LCORE;
+
 /** What it sleeps with. */
 struct waker *lcore_waker(struct lcore *lcore) IN_LCORE;
 

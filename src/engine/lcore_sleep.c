@@ -40,6 +40,14 @@ void lcore_look_at_switches(struct lcore *lcore, bool wanted)
 	lcore->n_involuntary = (uint64_t)usage.ru_nivcsw;
 }
 
+bool lcore_was_preempted(struct lcore *lcore)
+{
+	uint64_t before = lcore->n_involuntary;
+
+	lcore_look_at_switches(lcore, false);
+	return lcore->n_involuntary != before;
+}
+
 void lcore_begin_waits(struct lcore *lcore, uint64_t now_tsc)
 {
 	prctl(PR_SET_TIMERSLACK, 1); /* a sleep that has a time is over then, and not 50 us later */

@@ -96,6 +96,9 @@ static void open_disk(struct uring_settings settings)
 						.uring = settings});
 }
 
+/* It is written and read in steps of 512 KiB; what is left at last, of up to a MiB, in one. */
+#define PIECE_STEPS (2 * (PIECE / (512u << 10) - 1))
+
 /* Written from this memory and read back into it; how many of the two were on pinned memory. */
 static uint64_t check_data(uint8_t *at, uint64_t n_bytes, uint64_t seed)
 {
@@ -129,7 +132,7 @@ static void test_data(void **state)
 	assert_int_equal(check_data(guest, PAGE, 2), 0);
 	use(pinned[0]);
 	assert_int_equal(check_data(guest, PAGE, 3), 2);
-	assert_int_equal(check_data(guest, PIECE, 4), 2);
+	assert_int_equal(check_data(guest, PIECE, 4), PIECE_STEPS);
 	assert_int_equal(check_data(guest + PIECE - PAGE, PAGE, 5), 2);
 	assert_int_equal(check_data(guest + PIECE, PAGE, 6), 2);
 	assert_int_equal(check_data(guest + GUEST_BYTES - PAGE, PAGE, 7), 2);
@@ -154,7 +157,7 @@ static void test_plugging(void **state)
 	use(pinned[1]);
 	unpin(&pinned[0]);
 	assert_int_equal(check_data(memory[0].addr + PIECE, PAGE, 3), 2);
-	assert_int_equal(check_data(memory[1].addr, PIECE, 4), 2);
+	assert_int_equal(check_data(memory[1].addr, PIECE, 4), PIECE_STEPS);
 	pinned[0] = pin(1, pinned[1]); /* out again */
 	use(pinned[0]);
 	unpin(&pinned[1]);
