@@ -220,13 +220,21 @@ static unsigned int reap(struct lane *lane) IN_LCORE
 	return n;
 }
 
-/* Is it to leave the lane, with nothing of it left there? */
-static bool is_settled(const struct queue *q)
+/* Is it to leave the lane, with nothing of it in flight? */
+static bool is_ending(const struct queue *q)
 {
 	enum queue_state state = atomic_load_explicit(&q->state, memory_order_relaxed);
 
 	return (state == QUEUE_DRAINING || state == QUEUE_MOVING) &&
-	       atomic_load_explicit(&q->n_inflight, memory_order_relaxed) == 0 && !q->relay.away;
+	       atomic_load_explicit(&q->n_inflight, memory_order_relaxed) == 0;
+}
+
+/* Its driver is told what was put off; false while a helper is at it. */
+static bool is_told(struct queue *q) IN_LCORE
+{
+	if (q->notify_put_off)
+		queue_notify_now(q);
+	return !q->relay.away;
 }
 
 /* Publishes what the turn has completed; takes queues that are to leave off the lane. */
@@ -249,9 +257,7 @@ static unsigned int settle(struct lane *lane, struct turn_clock *clock,
 			queue_notify_now(q);
 			n++;
 		}
-		if (unlikely(is_settled(q))) {
-			if (q->notify_put_off)
-				queue_notify_now(q);
+		if (unlikely(is_ending(q)) && is_told(q)) {
 			*link = q->next;
 			q->next = *settled;
 			*settled = q;

@@ -164,6 +164,7 @@ void queue_hand_over(struct queue *q)
 {
 	struct lcore *to = q->move_to->lcore;
 
+	CHECK(!q->relay.away, "no helper has anything of a virtqueue that goes");
 	queue_release(q); /* the other lane knows the limits, too */
 	forget_kicks(q);
 	q->lane = q->move_to;
@@ -339,6 +340,7 @@ void queue_drained(struct queue *q)
 {
 	struct map_use *use = q->map_use;
 
+	CHECK(!q->relay.away, "no helper has anything of a virtqueue that goes");
 	forget_kicks(q);
 	queue_event(q, QUEUE_EV_DRAINED);
 	q->map_use = NULL;
