@@ -25,6 +25,12 @@ static uint32_t free_numbers[GUEST_FAULT_WATCHES_MAX]; /* of those below n_used 
 static unsigned int n_free;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* A hole splits a mapping, and the kernel limits their number. After so many holes in all, one goes
+ * to the mapping's end: that splits it once, and behind the end of a file that was cut all has gone
+ * anyway. */
+#define HOLES_MAX 4096
+static atomic_uint n_holes;
+
 static struct guest_fault_watch *find(uintptr_t at)
 {
 	unsigned int n = atomic_load_explicit(&n_used, memory_order_acquire);
@@ -46,11 +52,14 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 
 	(void)context;
 	if (e) {
-		size_t page = atomic_load(&e->page_bytes);
-		void *addr = (void *)(at / page * page);
+		size_t page = atomic_load(&e->page_bytes), n_bytes = page;
+		uintptr_t addr = at / page * page;
 
-		if (mmap(addr, page, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED) {
+		if (atomic_fetch_add(&n_holes, 1) >= HOLES_MAX && info->si_code != BUS_MCEERR_AR)
+			n_bytes = atomic_load(&e->addr) + atomic_load(&e->n_bytes) - addr;
+		if (mmap((void *)addr, n_bytes, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+			 0) != MAP_FAILED) {
 			atomic_store(atomic_load(&e->lost), true);
 			return;
 		}
