@@ -30,10 +30,16 @@ void cleaner_free(struct cleaner *cleaner)
 	free_if_over(cleaner);
 }
 
-void cleaner_count(struct cleaner *cleaner, unsigned int n, uint64_t n_bytes)
+unsigned int cleaner_count(struct cleaner *cleaner, unsigned int n, uint64_t n_bytes)
 {
-	atomic_fetch_add_explicit(&cleaner->n, n, memory_order_relaxed);
 	atomic_fetch_add_explicit(&cleaner->n_bytes, n_bytes, memory_order_relaxed);
+	return atomic_fetch_add_explicit(&cleaner->n, n, memory_order_relaxed);
+}
+
+unsigned int cleaner_uncount(struct cleaner *cleaner, unsigned int n, uint64_t n_bytes)
+{
+	atomic_fetch_sub_explicit(&cleaner->n_bytes, n_bytes, memory_order_relaxed);
+	return atomic_fetch_sub_explicit(&cleaner->n, n, memory_order_relaxed);
 }
 
 static void run(struct job *job)
@@ -66,8 +72,7 @@ static void done(struct job *job)
 		struct cleanup *c = cleaner->doing;
 
 		cleaner->doing = c->next;
-		atomic_fetch_sub_explicit(&cleaner->n, c->n, memory_order_relaxed);
-		atomic_fetch_sub_explicit(&cleaner->n_bytes, c->n_bytes, memory_order_relaxed);
+		cleaner_uncount(cleaner, c->n, c->n_bytes);
 		c->done(c);
 	}
 	go_on(cleaner, job->jobs);

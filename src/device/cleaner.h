@@ -39,8 +39,13 @@ struct cleaner *cleaner_new(const char *what);
 /** Nothing more will come; what is left is cleaned up, then it is freed. May be NULL. */
 void cleaner_free(struct cleaner *cleaner) IN_CTRL;
 
-/** There is something more that will have to be cleaned up. Any thread. */
-void cleaner_count(struct cleaner *cleaner, unsigned int n, uint64_t n_bytes);
+/** Something more will have to be cleaned up. Returns how many there were before. Any thread. */
+unsigned int cleaner_count(struct cleaner *cleaner, unsigned int n, uint64_t n_bytes);
+
+/** So much has been; what a cleanup is counted as is taken off by itself, before its done(). One
+ *  that is counted as nothing takes the last of its own off there. Returns how many there were
+ *  before. Any thread. */
+unsigned int cleaner_uncount(struct cleaner *cleaner, unsigned int n, uint64_t n_bytes);
 
 /** Now it is to be. The caller fills in all but `next`, and has counted it. */
 void cleaner_add(struct cleaner *cleaner, struct cleanup *cleanup, struct jobs *jobs) IN_CTRL;

@@ -10,24 +10,61 @@
 #include "base/unmap.h"
 #include "device/events.h"
 #include "engine/guest_fault.h"
+#include "vhostd/limits.h"
 
-/* Of one endpoint, until they have been unmapped; they keep our address space of 128 TiB, and the
- * kernel's limit of 65530 mappings, from being used up by sparse files, or by a few front ends. A
- * memory table counts for the regions that the one before it did not have, and for one at least. */
-#define LIVE_BYTES_MAX   ((uint64_t)16 << 40)
-#define LIVE_REGIONS_MAX 1024
+/* Of one endpoint, until they have been unmapped; they keep our address space of 128 TiB from being
+ * used up by sparse files. A part is a mapping, however many memory tables have it, or a table. */
+#define LIVE_BYTES_MAX ((uint64_t)16 << 40)
+#define LIVE_PARTS_MAX 1024
+
+/* Each endpoint has so many parts for itself, three whole tables of eight regions; what it has
+ * beyond them comes from what all of them share. So front ends that take all they can get leave the
+ * others theirs, and one whose old tables take a while to be unmapped goes on. */
+#define OWN_PARTS    32
+#define SHARED_PARTS (GUEST_FAULT_WATCHES_MAX - VHOSTD_DEVICES_MAX * OWN_PARTS)
+
+static_assert(OWN_PARTS >= 3 * (GUEST_MEM_REGIONS_MAX + 1),
+	      "a table, the next one, one that leaves");
+static_assert(SHARED_PARTS >= 8 * LIVE_PARTS_MAX, "more than a few front ends' worth of them");
+
+/* Those that are taken; less than none while a part is given back that is just being counted. */
+static atomic_int n_shared;
+
+static const char too_much[] = "memory tables of more than 16 TiB, or too many of them, are in use";
 
 struct queue_map_use {
 	struct map_use use;
 	struct guest_map *map;
 };
 
-static void mapping_put(struct mapping *m)
+static void uncount_part(struct cleaner *unmapper, uint64_t n_bytes)
+{
+	/* Each step of the number, up or down, takes or gives back what belongs to it. */
+	if (cleaner_uncount(unmapper, 1, n_bytes) > OWN_PARTS)
+		atomic_fetch_sub_explicit(&n_shared, 1, memory_order_relaxed);
+}
+
+/* False: it is one too many, and not counted. VHOST's: nobody else counts at the same time. */
+static bool count_part(struct cleaner *unmapper, uint64_t n_bytes)
+{
+	unsigned int n = cleaner_count(unmapper, 1, n_bytes);
+	bool is_free = n < OWN_PARTS ||
+		       atomic_fetch_add_explicit(&n_shared, 1, memory_order_relaxed) < SHARED_PARTS;
+
+	if (is_free && n < LIVE_PARTS_MAX &&
+	    atomic_load_explicit(&unmapper->n_bytes, memory_order_relaxed) <= LIVE_BYTES_MAX)
+		return true;
+	uncount_part(unmapper, n_bytes);
+	return false;
+}
+
+static void mapping_put(struct mapping *m, struct cleaner *unmapper)
 {
 	if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	guest_fault_forget(m->watch);
 	unmap_in_pieces(m->addr, m->n_bytes, m->page_bytes);
+	uncount_part(unmapper, m->n_bytes);
 	free(m);
 }
 
@@ -35,7 +72,7 @@ static void unmap_all(struct guest_map *map)
 {
 	for (unsigned int i = 0; i < GUEST_MEM_REGIONS_MAX; i++) {
 		if (map->mappings[i])
-			mapping_put(map->mappings[i]);
+			mapping_put(map->mappings[i], map->unmapper);
 	}
 }
 
@@ -83,20 +120,24 @@ static struct mapping *mapping_again(const struct guest_map *before, const struc
 	return NULL;
 }
 
-static struct mapping *mapping_new(const struct mapping *want, int fd, const char **ret_fault)
+static struct mapping *mapping_new(const struct mapping *want, int fd, struct cleaner *unmapper,
+				   const char **ret_fault)
 {
 	struct mapping *m = malloc(sizeof(*m));
 
 	*ret_fault = "memory is short";
 	if (!m)
 		return NULL;
+	*ret_fault = too_much;
+	if (!count_part(unmapper, want->n_bytes))
+		goto discard;
 	*m = *want;
 	atomic_init(&m->lost, false);
 	atomic_init(&m->refs, 1);
 	*ret_fault = "a memory region can't be mapped";
 	m->addr = mmap(NULL, m->n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)m->offset);
 	if (m->addr == MAP_FAILED)
-		goto discard;
+		goto uncount;
 	*ret_fault = "there are too many memory maps";
 	m->watch = guest_fault_watch(m->addr, m->n_bytes, m->page_bytes, &m->lost);
 	if (!m->watch)
@@ -107,6 +148,8 @@ static struct mapping *mapping_new(const struct mapping *want, int fd, const cha
 
 unmap:
 	munmap(m->addr, m->n_bytes);
+uncount:
+	uncount_part(unmapper, want->n_bytes);
 discard:
 	free(m);
 	return NULL;
@@ -121,10 +164,8 @@ static const char *map_region(struct guest_map *map, unsigned int i,
 	if (fault)
 		return fault;
 	m = mapping_again(before, &want);
-	if (!m) {
-		m = mapping_new(&want, r->fd, &fault);
-		map->cleanup.n++;
-	}
+	if (!m)
+		m = mapping_new(&want, r->fd, map->unmapper, &fault);
 	map->mappings[i] = m;
 	if (!m)
 		return fault;
@@ -149,7 +190,10 @@ static void unmap_run(struct cleanup *cleanup)
 
 static void unmap_done(struct cleanup *cleanup)
 {
-	free(container_of(cleanup, struct guest_map, cleanup));
+	struct guest_map *map = container_of(cleanup, struct guest_map, cleanup);
+
+	uncount_part(map->unmapper, 0);
+	free(map);
 }
 
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
@@ -157,22 +201,16 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 				const char **ret_fault)
 {
 	struct guest_map *map;
-	uint64_t n_bytes = 0;
 
-	for (unsigned int i = 0; i < n_regions; i++)
-		n_bytes += regions[i].size_bytes < LIVE_BYTES_MAX ? regions[i].size_bytes
-								  : LIVE_BYTES_MAX;
-	*ret_fault = "memory tables of more than 16 TiB, or 1024 regions, are in use";
-	if (atomic_load_explicit(&unmapper->n, memory_order_relaxed) >= LIVE_REGIONS_MAX ||
-	    atomic_load_explicit(&unmapper->n_bytes, memory_order_relaxed) + n_bytes >
-		    LIVE_BYTES_MAX)
+	*ret_fault = too_much;
+	if (!count_part(unmapper, 0))
 		return NULL;
 	*ret_fault = "memory is short";
 	map = calloc(1, sizeof(*map));
 	if (!map)
-		return NULL;
+		goto uncount;
 	map->unmapper = unmapper;
-	map->cleanup = (struct cleanup){unmap_run, unmap_done, .n_bytes = n_bytes};
+	map->cleanup = (struct cleanup){unmap_run, unmap_done};
 	atomic_init(&map->refs, 1);
 	msg_init(&map->drop_msg, EVENT_MAP_DROP);
 	msg_init(&map->set_msg, EVENT_MAP_SET);
@@ -185,14 +223,13 @@ struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned
 	*ret_fault = guest_mem_check(&map->mem);
 	if (*ret_fault)
 		goto unmap;
-	if (map->cleanup.n == 0)
-		map->cleanup.n = 1;
-	cleaner_count(unmapper, map->cleanup.n, n_bytes);
 	return map;
 
 unmap:
 	unmap_all(map); /* what is new was never touched: costs nothing */
 	free(map);
+uncount:
+	uncount_part(unmapper, 0);
 	return NULL;
 }
 

@@ -40,7 +40,7 @@ struct guest_map {
 	struct mapping *mappings[GUEST_MEM_REGIONS_MAX];
 	atomic_uint refs;
 	struct cleaner *unmapper;
-	struct cleanup cleanup; /* n_bytes: of all regions */
+	struct cleanup cleanup; /* counts for nothing: see guest_map_new() */
 	struct msg drop_msg;    /* EVENT_MAP_DROP */
 	struct msg set_msg;     /* EVENT_MAP_SET, with a reference; not for each disk */
 	struct conn *conn;      /* for set_msg */
@@ -57,8 +57,8 @@ struct guest_map_region {
 };
 
 /** Maps the regions, but for those that `before` has as well (the connection's, or NULL); one
- *  reference, the connection's. The endpoint's unmapper counts it until it has been unmapped. NULL
- *  with *ret_fault saying what is wrong. */
+ *  reference, the connection's. The endpoint's unmapper counts the table, and each mapping once,
+ *  until it has been unmapped; there is a limit. NULL with *ret_fault saying what is wrong. */
 struct guest_map *guest_map_new(const struct guest_map_region *regions, unsigned int n_regions,
 				const struct guest_map *before, struct cleaner *unmapper,
 				const char **ret_fault) IN_VHOST;

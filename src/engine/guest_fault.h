@@ -15,9 +15,9 @@
 /** Installs the handler; once, before any guest's memory is mapped. */
 void guest_fault_init(void);
 
-/** As many mappings as the kernel lets a process have (vm.max_map_count) where nobody has raised
- * it. */
-#define GUEST_FAULT_WATCHES_MAX 65536
+/** Three quarters of the mappings that the kernel lets a process have (vm.max_map_count) where
+ * nobody has raised it: stacks of threads, stores and rings need some, too. */
+#define GUEST_FAULT_WATCHES_MAX 49152
 
 struct guest_fault_watch;
 
