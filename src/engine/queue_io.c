@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "engine/guest_fault.h"
 #include "engine/lane.h"
 #include "engine/lcore.h"
 #include "engine/queue.h"
@@ -145,6 +146,12 @@ static bool next_range(struct request *req)
 	return false;
 }
 
+/* Zeroes may have been in the place of its data: it can't be said that it is done. */
+static bool has_lost_data(const struct request *req)
+{
+	return unlikely(guest_fault_happened()) && guest_mem_is_lost(req->map_use->mem);
+}
+
 unsigned int queue_complete(struct store_io **ios, unsigned int n)
 {
 	unsigned int n_more = 0;
@@ -156,7 +163,9 @@ unsigned int queue_complete(struct store_io **ios, unsigned int n)
 		if (unlikely(req->n_ranges) && io->result == 0 && next_range(req))
 			ios[n_more++] = io;
 		else
-			finish(req, likely(io->result == 0) ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR);
+			finish(req, likely(io->result == 0) && !has_lost_data(req)
+					    ? VIRTIO_BLK_S_OK
+					    : VIRTIO_BLK_S_IOERR);
 	}
 	return n_more;
 }

@@ -7,9 +7,13 @@
 #include "hostile.h"
 
 #include <fcntl.h>
+#include <json-c/json.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "td_rpc.h"
 
 #define KIB 1024u
 #define MIB (1024u * KIB)
@@ -323,6 +327,137 @@ static void hanging_up_at_every_step(void **state)
 	attack_finish(&a);
 }
 
+/* Requests of which each has many pieces, on every other page of a memory of its own. */
+#define N_SCATTERED 900u
+#define N_PIECES    128u
+#define N_LARGE     24u /* before them, to keep the store busy */
+#define PIECE_STEP  8192u
+#define DATA_GPA    (1ull << 32)
+#define QUIET_MS    300
+
+struct scattered {
+	struct vfe_blk *blk;
+	uint64_t header_gpa, status_gpa;
+};
+
+static void add_read(struct scattered *s, uint64_t gpa, uint32_t n_pieces, uint32_t n_bytes)
+{
+	struct vfe_seg segs[N_PIECES + 2] = {{s->header_gpa, 16, false}};
+
+	for (uint32_t i = 0; i < n_pieces; i++)
+		segs[i + 1] = (struct vfe_seg){gpa + (uint64_t)i * PIECE_STEP, n_bytes, true};
+	segs[n_pieces + 1] = (struct vfe_seg){s->status_gpa, 1, true};
+	FX_ASSERT(vfe_ring_add_indirect(&s->blk->ring[0], segs, (uint16_t)(n_pieces + 2), s) >= 0,
+		  "no room in the ring");
+}
+
+static void open_scattered(struct scattered *s, const struct td_disk *disk)
+{
+	static const struct vfe_region_spec regions[] = {
+		{.gpa = 0x100000, .size_bytes = 64 * MIB, .prealloc = true},
+		{.gpa = DATA_GPA, .size_bytes = (uint64_t)N_SCATTERED * N_PIECES * PIECE_STEP},
+	};
+	const struct virtio_blk_outhdr header = {.type = VIRTIO_BLK_T_IN};
+	struct vfe_blk_opts opts;
+
+	vfe_blk_opts_init(&opts, NULL);
+	opts.regions = regions;
+	opts.n_regions = 2;
+	opts.queue_size = 1024;
+	opts.n_indirect = N_PIECES + 2;
+	s->blk = fx_open(disk, &opts);
+	s->header_gpa = vfe_mem_alloc_in(&s->blk->mem, 0, 16, 64);
+	s->status_gpa = vfe_mem_alloc_in(&s->blk->mem, 0, 1, 64);
+	FX_OK(vfe_mem_write(&s->blk->mem, s->header_gpa, &header, sizeof(header)));
+}
+
+static unsigned int n_mappings(void)
+{
+	char path[64];
+	unsigned int n = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)fx_backend()->td.pid);
+	file = fopen(path, "re");
+	FX_ASSERT(file, "%s: %m", path);
+	for (int c = getc(file); c != EOF; c = getc(file))
+		n += c == '\n';
+	fclose(file);
+	return n;
+}
+
+static uint64_t n_io_errors(const struct td_disk *disk)
+{
+	struct json_object *result, *value;
+	char params[64];
+	uint64_t n;
+
+	snprintf(params, sizeof(params), "{\"name\":\"%s\"}", disk->name);
+	FX_OK(td_rpc(&fx_backend()->td, "device.show", params, &result));
+	FX_ASSERT(json_object_object_get_ex(result, "queues", &value), "no queues");
+	value = json_object_array_get_idx(value, 0);
+	FX_ASSERT(json_object_object_get_ex(value, "counters", &value) &&
+			  json_object_object_get_ex(value, "io_errors", &value),
+		  "no io_errors");
+	n = json_object_get_uint64(value);
+	json_object_put(result);
+	return n;
+}
+
+/* Their memory is cut away while they are in flight. They end, most of them with an error if it was
+ * in time. */
+static bool cut_memory(useconds_t after_us)
+{
+	struct td_disk *disk = fx_disk(NULL);
+	struct scattered s;
+	struct vfe_used used;
+	unsigned int n_ended = 0, n;
+	int64_t last_ms;
+	uint64_t n_errors;
+
+	open_scattered(&s, disk);
+	for (unsigned int i = 0; i < N_LARGE; i++)
+		add_read(&s, 0x100000 + 32 * MIB, 1, MIB);
+	for (unsigned int i = 0; i < N_SCATTERED; i++)
+		add_read(&s, DATA_GPA + (uint64_t)i * N_PIECES * PIECE_STEP, N_PIECES, 512);
+	vfe_ring_publish(&s.blk->ring[0]);
+	vfe_ring_kick_always(&s.blk->ring[0]);
+	usleep(after_us);
+	FX_ASSERT(ftruncate(s.blk->mem.region[1].fd, 0) == 0, "ftruncate: %m");
+	/* What the daemon has not taken by then never ends. */
+	for (last_ms = vfe_now_ms(); vfe_now_ms() < last_ms + QUIET_MS;) {
+		if (vfe_ring_poll(&s.blk->ring[0], &used) != 1)
+			continue;
+		n_ended++;
+		last_ms = vfe_now_ms();
+	}
+	n = n_mappings();
+	n_errors = n_io_errors(disk);
+	print_message("# cut after %u us: %u ended, %llu errors, %u mappings\n", after_us, n_ended,
+		      (unsigned long long)n_errors, n);
+	FX_ASSERT(n < 30000, "%u mappings", n);
+	vfe_blk_hang_up(s.blk);
+	FX_OK(td_disk_del(fx_backend(), disk, true));
+	fx_disk_gone(disk);
+	return n_errors > N_SCATTERED / 4;
+}
+
+static void memory_that_goes_under_scattered_requests(void **state)
+{
+	struct attack a;
+	bool hit = false;
+
+	(void)state;
+	attack_init(&a);
+	for (useconds_t us = 100; us < 3000 && !hit; us += 100) {
+		hit = cut_memory(us);
+		attack_bystander(&a);
+	}
+	FX_ASSERT(hit, "it was never cut in time");
+	a.log_lines = fx_backend_log_lines(); /* of all those disks */
+	attack_finish(&a);
+}
+
 #define DIES_SIGBUS "qemu-storage-daemon 7.2 dies of it (SIGBUS)"
 #define UNCHECKED   "qemu-storage-daemon 7.2 trusts the number of regions and dies of it (SIGSEGV)"
 
@@ -330,6 +465,7 @@ static const struct fx_case cases[] = {
 	FX_CASE(regions_that_overflow),
 	FX_CASE_ON(memory_larger_than_its_file, FX_VHOSTD, DIES_SIGBUS),
 	FX_CASE_ON(memory_that_is_taken_away, FX_VHOSTD, DIES_SIGBUS),
+	FX_CASE_ON(memory_that_goes_under_scattered_requests, FX_VHOSTD, DIES_SIGBUS),
 	FX_CASE_ON(too_many_regions_and_too_few_files, FX_VHOSTD, UNCHECKED),
 	FX_CASE(regions_that_overlap),
 	FX_CASE(memory_on_things_that_are_no_memory),

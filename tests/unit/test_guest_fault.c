@@ -192,6 +192,80 @@ static void test_elsewhere(void **state)
 	munmap(other, N_PAGES * PAGE);
 }
 
+static unsigned int n_mappings(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	unsigned int n = 0;
+
+	assert_non_null(file);
+	for (int c = getc(file); c != EOF; c = getc(file))
+		n += c == '\n';
+	fclose(file);
+	return n;
+}
+
+/* One page is replaced: the others still are the file's. */
+static void one_page_is_lost(void)
+{
+	const size_t n_bytes = N_PAGES * PAGE;
+	volatile uint8_t *at = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct guest_fault_watch *watch_of_it;
+	const uint8_t mark = 42;
+
+	assert_true((const void *)(uintptr_t)at != MAP_FAILED);
+	watch_of_it = watch_at(at, n_bytes, PAGE, &lost);
+	assert_non_null(watch_of_it);
+	take_away(2);
+	assert_int_equal(at[4 * PAGE], 0);
+	take_away(N_PAGES); /* there again, but for that one */
+	assert_int_equal(pwrite(fd, &mark, 1, 4 * PAGE), 1);
+	assert_int_equal(pwrite(fd, &mark, 1, 5 * PAGE), 1);
+	assert_int_equal(at[4 * PAGE], 0);
+	assert_int_equal(at[5 * PAGE], mark);
+	guest_fault_forget(watch_of_it);
+	munmap((void *)(uintptr_t)at, n_bytes);
+}
+
+/* Every other page of a large mapping is lost and touched: the kernel's limit of mappings is far,
+ * because holes get longer, 64 MiB first, then to the end. They count until nobody watches. */
+static void test_many_holes(void **state)
+{
+	enum { SINGLE = 4096, LONG = 2048, MANY = SINGLE + LONG };
+	const size_t single_bytes = 2ul * SINGLE * PAGE, long_bytes = 64ul << 20;
+	const size_t n_bytes = single_bytes + (LONG + 4) * 2 * long_bytes;
+	const uint8_t mark = 42;
+	unsigned int before = n_mappings();
+	struct guest_fault_watch *watch_of_all;
+	volatile uint8_t *all;
+	uint8_t *tail;
+
+	(void)state;
+	one_page_is_lost();
+	all = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	assert_true((const void *)(uintptr_t)all != MAP_FAILED);
+	watch_of_all = watch_at(all, n_bytes, PAGE, &lost);
+	assert_non_null(watch_of_all);
+	take_away(0);
+	for (size_t i = 0; i < SINGLE; i++)
+		assert_int_equal(all[2 * i * PAGE], 0);
+	assert_in_range(n_mappings(), before + SINGLE, before + 2 * SINGLE + 8);
+	for (size_t i = 0; i < LONG; i++)
+		assert_int_equal(all[single_bytes + 2 * i * long_bytes], 0);
+	assert_in_range(n_mappings(), before + MANY, before + 2 * MANY + 8);
+	tail = (uint8_t *)(uintptr_t)all + single_bytes + 2 * LONG * long_bytes;
+	assert_int_equal(*(volatile uint8_t *)tail, 0);
+	/* All behind it has gone with it. */
+	assert_int_equal(ftruncate(fd, (off_t)n_bytes), 0);
+	assert_int_equal(pwrite(fd, &mark, 1, (off_t)(n_bytes - PAGE)), 1);
+	assert_int_equal(all[n_bytes - PAGE], 0);
+	assert_true(atomic_load(&lost));
+	guest_fault_forget(watch_of_all);
+	munmap((void *)(uintptr_t)all, n_bytes);
+	assert_false(guest_fault_happened());
+	assert_int_equal(ftruncate(fd, N_PAGES * PAGE), 0);
+	one_page_is_lost();
+}
+
 /* It holds ENTRIES, says so, and each that is forgotten makes room for one. */
 static void test_full_table(void **state)
 {
@@ -248,7 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_lost_page),  TEST(test_pages),       TEST(test_system_call),
 		TEST(test_two_maps),   TEST(test_large_pages), TEST(test_elsewhere),
-		TEST(test_full_table),
+		TEST(test_many_holes), TEST(test_full_table),
 	};
 
 	return cmocka_run_group_tests_name("guest_fault", tests, NULL, NULL);
