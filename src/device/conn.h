@@ -73,6 +73,13 @@ struct backend_fd {
 	bool config_changes; /* the front end wants to hear of them */
 };
 
+/* What CTRL has heard of a connection. */
+enum conn_state {
+	CONN_OPEN,
+	CONN_CLOSED, /* for its disk */
+	CONN_GONE,   /* librte_vhost has closed its dup, too */
+};
+
 /** A message as far as it has come. */
 struct incoming {
 	struct vu_msg msg;
@@ -102,8 +109,7 @@ struct conn {
 	int backend_fd;
 	bool config_changes;
 	struct cleanup cleanup;
-	bool closed;
-	bool gone; /* librte_vhost has closed its dup */
+	enum conn_state state;
 	unsigned int n_runs;
 	struct conn *next;
 };

@@ -122,7 +122,7 @@ static void free_conn_if_done(struct device *dev, struct conn *conn) IN_CTRL
 {
 	struct conn **link = &dev->closed_conns;
 
-	if (!conn->gone || conn->n_runs)
+	if (conn->state != CONN_GONE || conn->n_runs)
 		return;
 	while (*link != conn)
 		link = &(*link)->next;
@@ -139,7 +139,7 @@ static void end_run(struct device *dev, struct ring_run *run) IN_CTRL
 	while (*link != run)
 		link = &(*link)->next;
 	*link = run->next;
-	if (run->wants_base && !conn->closed)
+	if (run->wants_base && conn->state == CONN_OPEN)
 		conn_reply_base(conn, run->queue->index, virtq_base(&run->queue->vq));
 	ring_run_free(run, registry_jobs(dev->registry));
 	conn->n_runs--;
@@ -165,7 +165,7 @@ void device_on_conn_closed(struct device *dev, struct conn *conn)
 		    "front end disconnected: pid %d", conn->pid);
 	dev->conn = NULL;
 	dev->n_attached = 0;
-	conn->closed = true;
+	conn->state = CONN_CLOSED;
 	conn->next = dev->closed_conns;
 	dev->closed_conns = conn;
 	device_event(dev, DEVICE_EV_DISCONNECTED);
@@ -174,7 +174,7 @@ void device_on_conn_closed(struct device *dev, struct conn *conn)
 
 void device_on_conn_gone(struct device *dev, struct conn *conn)
 {
-	conn->gone = true;
+	conn->state = CONN_GONE;
 	free_conn_if_done(dev, conn);
 }
 

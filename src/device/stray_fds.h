@@ -24,14 +24,14 @@ struct stray_fds {
 /** Has descriptors closed, in turn with others that `closer` has; -1 is none. */
 void stray_fds_drop(const int *fds, int n, struct cleaner *closer, struct mbox *events) IN_VHOST;
 
-/** The same for those that are left in the message. */
+/** The same, of CTRL's. */
+void stray_fds_leave(const int *fds, int n, struct cleaner *closer, struct jobs *jobs) IN_CTRL;
+
+/** The same, of VHOST's, for those that are left in the message. */
 void stray_fds_drop_left(struct vu_msg *msg, struct cleaner *closer, struct mbox *events) IN_VHOST;
 
 /** Do so many wait that no more are to come? Any thread. */
 bool stray_fds_are_too_many(const struct cleaner *closer);
-
-/** The same of CTRL's. */
-void stray_fds_leave(const int *fds, int n, struct cleaner *closer, struct jobs *jobs) IN_CTRL;
 
 /** Has one descriptor closed, which waits for no other; -1 is none. */
 void stray_fd_close(int fd, struct jobs *jobs) IN_CTRL;

@@ -147,6 +147,21 @@ static void data_in_single_bytes(void **state)
 		   &(struct vfe_layout){.name = "bytes", .header_bytes = true, .seg_bytes = 1});
 }
 
+/* One request of so many bytes in each of these layouts. */
+static void large_requests(uint32_t n_bytes, const struct vfe_layout *cuts, unsigned int n_cuts)
+{
+	struct vfe_blk_opts opts;
+	struct vfe_io *io;
+	unsigned int i;
+
+	vfe_blk_opts_init(&opts, NULL);
+	opts.queue_size = 512;
+	opts.n_indirect = 512;
+	io = fx_io(fx_open(fx_disk(NULL), &opts), 0, 2, n_bytes);
+	for (i = 0; i < n_cuts; i++)
+		round_trip(io, n_bytes / 512 * i + 8, n_bytes, 5 + i, VFE_NO_GPA, &cuts[i]);
+}
+
 static void one_mebibyte_in_one_request(void **state)
 {
 	static const struct vfe_layout cuts[] = {
@@ -154,16 +169,9 @@ static void one_mebibyte_in_one_request(void **state)
 		{.name = "8 KiB", .seg_bytes = 8 * KIB, .indirect = true},
 		{.name = "pages off by 100", .first_bytes = 100, .seg_bytes = 16 * KIB},
 	};
-	struct vfe_blk_opts opts;
-	struct vfe_io *io;
-	unsigned int i;
 
 	(void)state;
-	vfe_blk_opts_init(&opts, NULL);
-	opts.queue_size = 256;
-	io = fx_io(fx_open(fx_disk(NULL), &opts), 0, 2, MIB);
-	for (i = 0; i < 3; i++)
-		round_trip(io, 4096 * (i + 1), MIB, 5 + i, VFE_NO_GPA, &cuts[i]);
+	large_requests(MIB, cuts, sizeof(cuts) / sizeof(cuts[0]));
 }
 
 /* What the kernel is given in several steps, cut within a piece and between pieces. */
@@ -175,17 +183,9 @@ static void eight_mebibytes_in_one_request(void **state)
 		{.name = "sectors, then 60 KiB", .first_bytes = 512, .seg_bytes = 60 * KIB},
 		{.name = "off by 100", .first_bytes = 100, .seg_bytes = 128 * KIB},
 	};
-	struct vfe_blk_opts opts;
-	struct vfe_io *io;
-	unsigned int i;
 
 	(void)state;
-	vfe_blk_opts_init(&opts, NULL);
-	opts.queue_size = 512;
-	opts.n_indirect = 512;
-	io = fx_io(fx_open(fx_disk(NULL), &opts), 0, 2, 8 * MIB);
-	for (i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++)
-		round_trip(io, 16384 * i, 8 * MIB, 5 + i, VFE_NO_GPA, &cuts[i]);
+	large_requests(8 * MIB, cuts, sizeof(cuts) / sizeof(cuts[0]));
 }
 
 static void as_many_segments_as_seg_max(void **state)

@@ -183,6 +183,22 @@ static void test_errors(void **state)
 	free(buf);
 }
 
+/* Reads of a page each, from the disk's beginning on, into `buf`. */
+static void make_reads(struct store_io *ios, struct iovec *iov, struct store_io **list,
+		       uint8_t *buf, unsigned int n)
+{
+	assert_non_null(buf);
+	for (unsigned int i = 0; i < n; i++) {
+		iov[i] = (struct iovec){buf + i * 4096, 4096};
+		ios[i] = (struct store_io){.op = STORE_READ,
+					   .n_iov = 1,
+					   .offset_bytes = i * 4096,
+					   .n_bytes = 4096,
+					   .iov = &iov[i]};
+		list[i] = &ios[i];
+	}
+}
+
 /* What the kernel has not taken rings no doorbell: an lcore must not sleep on it. */
 static void test_not_taken_is_not_away(void **state)
 {
@@ -192,19 +208,10 @@ static void test_not_taken_is_not_away(void **state)
 	struct rig rig;
 
 	(void)state;
-	assert_non_null(buf);
 	make(&rig);
 	kernel.room = 4;
 	kernel.hold = true;
-	for (unsigned int i = 0; i < 6; i++) {
-		iov[i] = (struct iovec){buf + i * 4096, 4096};
-		ios[i] = (struct store_io){.op = STORE_READ,
-					   .n_iov = 1,
-					   .offset_bytes = i * 4096,
-					   .n_bytes = 4096,
-					   .iov = &iov[i]};
-		list[i] = &ios[i];
-	}
+	make_reads(ios, iov, list, buf, 6);
 	rig_submit(&rig, list, 6);
 	assert_int_equal(rig.channel->n_away, 4);
 	kernel.hold = false;
@@ -224,20 +231,10 @@ static void test_full_context(void **state)
 	struct rig rig;
 
 	(void)state;
-	assert_non_null(buf);
 	make(&rig);
 	kernel.room = 4;
 	kernel.hold = true;
-	memset(ios, 0, sizeof(ios));
-	for (unsigned int i = 0; i < 8; i++) {
-		iov[i] = (struct iovec){buf + i * 4096, 4096};
-		ios[i].op = STORE_READ;
-		ios[i].iov = &iov[i];
-		ios[i].n_iov = 1;
-		ios[i].offset_bytes = i * 4096;
-		ios[i].n_bytes = 4096;
-		list[i] = &ios[i];
-	}
+	make_reads(ios, iov, list, buf, 8);
 	rig_submit(&rig, list, 6);
 	n_calls = kernel.n_calls;
 	for (unsigned int i = 0; i < 1000; i++)

@@ -38,6 +38,26 @@ static void test_page_cache(void **state)
 	assert_int_equal(flush(&store, file), -EINVAL);
 }
 
+/* A write that is to be on stable storage is flushed, and hears of what was lost, too. */
+static void test_write_through(void **state)
+{
+	struct file_store store = {.direct = false};
+	char data[512] = {0};
+	struct iovec iov = {data, sizeof(data)};
+	struct store_io io = {.op = STORE_WRITE, .iov = &iov, .n_iov = 1, .n_bytes = sizeof(data)};
+
+	(void)state;
+	assert_int_equal(flush(&store, broken), -EINVAL);
+	store.fd = file;
+	role_enter(&role_job);
+	assert_int_equal(file_rw(&store, &io, &iov, 1, 0), sizeof(data));
+	io.flags = STORE_IO_FUA;
+	assert_int_equal(file_rw(&store, &io, &iov, 1, 0), -EINVAL);
+	store.direct = true;
+	assert_int_equal(file_rw(&store, &io, &iov, 1, 0), sizeof(data));
+	role_leave(&role_job);
+}
+
 /* Nothing but the device has the data: it is asked again. */
 static void test_direct(void **state)
 {
@@ -74,6 +94,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_page_cache),
+		cmocka_unit_test(test_write_through),
 		cmocka_unit_test(test_direct),
 	};
 
